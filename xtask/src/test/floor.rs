@@ -1,0 +1,124 @@
+//! What each floor needs and runs.
+
+use std::process::Command;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use super::libtest;
+use super::tally::Tally;
+use crate::setup::{self, Group};
+use crate::{build, process, workspace};
+
+/// A floor of tests: what can be shown with what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Floor {
+    /// Unit, property and table tests of the pure parts; formatting, lints
+    Host,
+    /// Every program through the verifier, packets by test-run, parity with the host build
+    Kernel,
+    /// Real sockets between network namespaces
+    Netns,
+    /// A real kube-apiserver and etcd
+    Cluster,
+}
+
+/// The packages of the host floor, with the features that bring their test support.
+const HOST_TESTS: [&str; 8] = [
+    "--package",
+    "proxy-common",
+    "--package",
+    "proxy-ebpf",
+    "--package",
+    "proxy-agent",
+    "--package",
+    "xtask",
+];
+
+impl Floor {
+    /// All floors, the cheapest first.
+    pub(super) const ALL: [Self; 4] = [Self::Host, Self::Kernel, Self::Netns, Self::Cluster];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Kernel => "kernel",
+            Self::Netns => "netns",
+            Self::Cluster => "cluster",
+        }
+    }
+
+    /// What must be set up for it.
+    pub(super) fn groups(self) -> &'static [Group] {
+        match self {
+            Self::Host => &[Group::Build],
+            Self::Kernel | Self::Netns => &[Group::Build, Group::Netns],
+            Self::Cluster => &[Group::Build, Group::Netns, Group::Cluster],
+        }
+    }
+
+    /// Tests that run at once.
+    fn threads(self) -> usize {
+        match self {
+            // As many as the smallest machine this is made for has cores: the tests wait for each other otherwise.
+            Self::Host | Self::Kernel => 2,
+            // Each test moves real traffic through its own namespaces; more of them at once time out on two cores.
+            Self::Netns => 2,
+            // Each test has an API server and etcd of its own, which take both cores while they start.
+            Self::Cluster => 1,
+        }
+    }
+
+    /// Runs the floor; everything that happens, and every reason why not, is in the tally.
+    pub(super) fn run(self, filter: Option<&str>, tally: &mut Tally) {
+        let result = match self {
+            Self::Host => host(filter, tally),
+            Self::Kernel | Self::Netns | Self::Cluster => self.integration(filter, tally),
+        };
+        if let Err(error) = result {
+            tally.fail(format!("cannot run: {error:#}"));
+        }
+    }
+
+    /// A test target of the tests crate, against the agent as it would be installed.
+    fn integration(self, filter: Option<&str>, tally: &mut Tally) -> Result<()> {
+        if !process::is_root() {
+            anyhow::bail!("programs and namespaces need root");
+        }
+        build::agent()?;
+        let mut command = cargo();
+        command
+            .args(["test", "--package", "tests", "--test", self.name(), "--"])
+            .args(filter);
+        command
+            .arg(format!("--test-threads={}", self.threads()))
+            .env("FAIRLEAD", workspace::agent());
+        if self == Self::Cluster {
+            command.env("FAIRLEAD_CLUSTER_BIN", setup::cluster_folder()?);
+        }
+        libtest::run(&mut command, tally)
+    }
+}
+
+fn host(filter: Option<&str>, tally: &mut Tally) -> Result<()> {
+    libtest::run(
+        cargo()
+            .args(["test", "--no-fail-fast"])
+            .args(HOST_TESTS)
+            .arg("--")
+            .args(filter),
+        tally,
+    )?;
+    if filter.is_none() {
+        tally.check("cargo fmt", process::run(cargo().args(["fmt", "--check"])));
+        let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        tally.check("cargo clippy", process::run(cargo().args(clippy)));
+    }
+    Ok(())
+}
+
+fn cargo() -> Command {
+    let mut cargo = process::cargo();
+    cargo.current_dir(workspace::root());
+    cargo
+}

@@ -1,0 +1,53 @@
+//! How many tests passed, and what failed.
+
+/// The result of a floor, or of all.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    passed: usize,
+    failures: Vec<String>,
+}
+
+impl Tally {
+    pub(super) fn pass(&mut self, count: usize) {
+        self.passed += count;
+    }
+
+    /// Counts one failure; `what` is the name of a test, or the reason why none could run.
+    pub(super) fn fail(&mut self, what: String) {
+        self.failures.push(what);
+    }
+
+    /// Counts a check that is no libtest test.
+    pub(super) fn check(&mut self, name: &str, result: anyhow::Result<()>) {
+        match result {
+            Ok(()) => {
+                println!("{name} ... ok");
+                self.pass(1);
+            }
+            Err(error) => {
+                println!("{name} ... FAILED: {error:#}");
+                self.fail(format!("{name}: {error:#}"));
+            }
+        }
+    }
+
+    pub(super) fn passed(&self) -> usize {
+        self.passed
+    }
+
+    pub(super) fn failures(&self) -> &[String] {
+        &self.failures
+    }
+
+    /// Whether nothing was counted at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.passed == 0 && self.failures.is_empty()
+    }
+
+    /// Adds another's counts, its failures under its name.
+    pub(super) fn add(&mut self, name: &str, other: &Self) {
+        self.passed += other.passed;
+        self.failures
+            .extend(other.failures.iter().map(|failure| format!("{name}: {failure}")));
+    }
+}
