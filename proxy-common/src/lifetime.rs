@@ -1,0 +1,47 @@
+//! How long a flow is remembered after its last packet, ns.
+
+use crate::{net::Protocol, phase::Phase};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// How much of a second may pass before `last_seen` is written again: a store a packet would move a cache line between
+/// the cores for nothing.
+pub const REFRESH: u64 = SECOND;
+
+/// How long a translated address is remembered for fragments without ports (RFC 791 section 3.2 and RFC 8200 section
+/// 4.5 give the receiver 15 to 60 s to reassemble).
+pub const FRAGMENT: u64 = 30 * SECOND;
+
+/// A TCP segment's lifetime twice: how long a closed connection's ports stay its own (RFC 9293 section 3.4.1 gives
+/// 2 min for one; Linux lives with 60 s for both; conntrack takes 120 s, as do we).
+const TWICE_SEGMENT_LIFETIME: u64 = 120 * SECOND;
+
+/// How long a flow without packets is remembered.
+#[inline(always)]
+#[must_use]
+pub const fn lifetime(protocol: Protocol, phase: Phase) -> u64 {
+    match protocol {
+        Protocol::Tcp => match phase {
+            // Longer than the last but one SYN of a client with Linux's default of six retries waits.
+            Phase::Opening => 120 * SECOND,
+            Phase::Answered => 60 * SECOND,
+            // RFC 5382 REQ-5 asks for at least 2 h 4 min; kube-proxy sets conntrack to 24 h.
+            Phase::Established => 24 * 3600 * SECOND,
+            // Half-closed connections may still carry data one way; kube-proxy gives them 1 h.
+            Phase::ClientDone | Phase::BackendDone => 3600 * SECOND,
+            Phase::Closed | Phase::Reset => TWICE_SEGMENT_LIFETIME,
+        },
+        // RFC 4787 REQ-5: at least 2 min, 5 min recommended; one-way traffic is no conversation.
+        Protocol::Udp => match phase {
+            Phase::Opening => 30 * SECOND,
+            Phase::Answered => 120 * SECOND,
+            Phase::Established | Phase::ClientDone | Phase::BackendDone | Phase::Closed | Phase::Reset => 300 * SECOND,
+        },
+        // Longer than seven heartbeats of 30 s (RFC 9260 section 16), as conntrack counts.
+        Protocol::Sctp => match phase {
+            Phase::Opening => 30 * SECOND,
+            Phase::Answered => 60 * SECOND,
+            Phase::Established | Phase::ClientDone | Phase::BackendDone | Phase::Closed | Phase::Reset => 210 * SECOND,
+        },
+    }
+}

@@ -1,0 +1,197 @@
+//! Addresses, ports and protocols as they stand in packets: byte arrays in network byte order.
+//!
+//! The types are aligned so that the kernel programs can move them by words. Host byte order exists only as the
+//! return value of an accessor.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::family::Family;
+
+/// What both kinds of address can do.
+pub trait Address: Pod + Ord + core::hash::Hash + core::fmt::Debug + Default {
+    /// The address as the first bytes of a 16-byte field that serves both families; the rest is zero.
+    fn widen(&self) -> Ip6;
+    /// The inverse of [`Address::widen`].
+    fn narrow(wide: &Ip6) -> Self;
+    /// Whether no packet from a device may carry it as its source: unspecified, loopback, multicast, broadcast
+    /// (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5).
+    fn never_a_source(&self) -> bool;
+    /// Whether every bit in which the two differ is zero in `mask`.
+    fn within(&self, network: &Self, mask: &Self) -> bool;
+}
+
+/// An IPv4 address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
+#[repr(C, align(4))]
+pub struct Ip4(pub [u8; 4]);
+
+/// An IPv6 address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
+#[repr(C, align(4))]
+pub struct Ip6(pub [u8; 16]);
+
+impl Ip4 {
+    /// The four bytes as one number, host byte order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_u32(self) -> u32 {
+        u32::from_be_bytes(self.0)
+    }
+}
+
+impl Ip6 {
+    /// The two halves as numbers, host byte order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_halves(self) -> (u64, u64) {
+        let b = self.0;
+        (
+            u64::from_be_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]),
+            u64::from_be_bytes([b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]]),
+        )
+    }
+}
+
+impl Address for Ip4 {
+    #[inline(always)]
+    fn widen(&self) -> Ip6 {
+        let b = self.0;
+        Ip6([b[0], b[1], b[2], b[3], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    }
+
+    #[inline(always)]
+    fn narrow(wide: &Ip6) -> Self {
+        let b = wide.0;
+        Ip4([b[0], b[1], b[2], b[3]])
+    }
+
+    #[inline(always)]
+    fn never_a_source(&self) -> bool {
+        let first = self.0[0];
+        first == 0 || first == 127 || first >= 224
+    }
+
+    #[inline(always)]
+    fn within(&self, network: &Self, mask: &Self) -> bool {
+        (self.to_u32() ^ network.to_u32()) & mask.to_u32() == 0
+    }
+}
+
+impl Address for Ip6 {
+    #[inline(always)]
+    fn widen(&self) -> Ip6 {
+        *self
+    }
+
+    #[inline(always)]
+    fn narrow(wide: &Ip6) -> Self {
+        *wide
+    }
+
+    #[inline(always)]
+    fn never_a_source(&self) -> bool {
+        let (high, low) = self.to_halves();
+        self.0[0] == 0xff || (high == 0 && low <= 1)
+    }
+
+    #[inline(always)]
+    fn within(&self, network: &Self, mask: &Self) -> bool {
+        let (a, b, m) = (self.to_halves(), network.to_halves(), mask.to_halves());
+        (a.0 ^ b.0) & m.0 == 0 && (a.1 ^ b.1) & m.1 == 0
+    }
+}
+
+/// A transport port in network byte order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
+#[repr(C, align(2))]
+pub struct Port(pub [u8; 2]);
+
+impl Port {
+    /// From host byte order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(host_order: u16) -> Self {
+        Port(host_order.to_be_bytes())
+    }
+
+    /// In host byte order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn get(self) -> u16 {
+        u16::from_be_bytes(self.0)
+    }
+}
+
+/// A transport protocol that services may use, with its number on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Protocol {
+    /// RFC 9293.
+    Tcp = 6,
+    /// RFC 768.
+    Udp = 17,
+    /// RFC 9260.
+    Sctp = 132,
+}
+
+impl Protocol {
+    /// The protocol of an IP header's number, if it is one that services may use.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            6 => Some(Protocol::Tcp),
+            17 => Some(Protocol::Udp),
+            132 => Some(Protocol::Sctp),
+            _ => None,
+        }
+    }
+
+    /// The number on the wire.
+    #[inline(always)]
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// One end of a flow: an address and a port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peer<F: Family> {
+    /// The address.
+    pub address: F::Address,
+    /// The port.
+    pub port: Port,
+}
+
+impl<F: Family> Peer<F> {
+    /// An end from its two parts.
+    #[inline(always)]
+    pub const fn new(address: F::Address, port: Port) -> Self {
+        Peer { address, port }
+    }
+}
+
+/// Who sends to whom, over what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuple<F: Family> {
+    /// The sender.
+    pub source: Peer<F>,
+    /// The receiver.
+    pub destination: Peer<F>,
+    /// The protocol.
+    pub protocol: Protocol,
+}
+
+impl<F: Family> Tuple<F> {
+    /// The same flow, seen from the other end.
+    #[inline(always)]
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        Tuple {
+            source: self.destination,
+            destination: self.source,
+            protocol: self.protocol,
+        }
+    }
+}
