@@ -1,1 +1,10 @@
+//! Support of the test floors and of the demonstration, in the order of the floors.
 
+pub mod wait;
+pub mod tool;
+pub mod process;
+pub mod cgroup;
+pub mod netns;
+pub mod plan;
+pub mod cluster;
+pub mod peer;

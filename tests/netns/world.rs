@@ -1,0 +1,154 @@
+//! The world by itself, before any agent: what later fails is then not the world's.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Result;
+use rstest::rstest;
+use tests::cluster::{Between, Place, PodNetwork, Uplink, World, leftovers};
+use tests::peer::{LoadPlan, Open, Transport, Why};
+use tests::plan::{Dual, Ip};
+
+const PORT: u16 = 8000;
+const TRANSPORTS: [Transport; 3] = [Transport::Tcp, Transport::Udp, Transport::UdpUnconnected];
+
+/// Opens and uses a conversation; both ends must see each other's own addresses.
+fn sees(client: &Place, own: Dual, ip: Ip, transport: Transport, to: SocketAddr) -> Result<()> {
+    let connection = client.peer()?.open(transport, to)?;
+    assert_eq!(connection.opened.remote, to);
+    assert_eq!(connection.opened.seen.ip(), own.of(ip), "{} to {to}", client.label());
+    connection.exchange(1200)
+}
+
+#[rstest]
+fn everyone_reaches_the_pods_of_every_shape(
+    #[values(PodNetwork::Bridge, PodNetwork::Routed)] network: PodNetwork,
+    #[values(Uplink::Direct, Uplink::BridgePort)] uplink: Uplink,
+    #[values(Between::Routes, Between::Vxlan)] between: Between,
+) -> Result<()> {
+    let world = World::two_nodes()
+        .pods(2)
+        .network(network)
+        .between(between)
+        .each(|node| node.uplink = uplink)
+        .build()?;
+    for ip in Ip::BOTH {
+        for server in [world.pod(0, 1), world.pod(1, 0)] {
+            let at = server.address.at(ip, PORT);
+            server.peer()?.serve(at)?;
+            for transport in TRANSPORTS {
+                let pod = world.pod(0, 0);
+                sees(pod, pod.address, ip, transport, at)?;
+                sees(&world.client, tests::plan::outside(2), ip, transport, at)?;
+                world.node(0).peer()?.open(transport, at)?.exchange(1200)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[rstest]
+fn the_outside_reaches_the_nodes(
+    #[values(Ip::V4, Ip::V6)] ip: Ip,
+    #[values(Uplink::Direct, Uplink::BridgePort)] uplink: Uplink,
+) -> Result<()> {
+    let world = World::two_nodes().each(|node| node.uplink = uplink).build()?;
+    for node in &world.nodes {
+        let at = node.address().at(ip, PORT);
+        node.peer()?.serve(at)?;
+        for transport in TRANSPORTS {
+            sees(&world.client, tests::plan::outside(2), ip, transport, at)?;
+        }
+    }
+    Ok(())
+}
+
+#[rstest]
+fn a_load_counts_what_answered_and_what_did_not(#[values(Ip::V4, Ip::V6)] ip: Ip) -> Result<()> {
+    let world = World::one_node().pods(2).build()?;
+    let (client, server) = (world.pod(0, 0).peer()?, world.pod(0, 1));
+    let at = server.address.at(ip, PORT);
+    server.peer()?.serve(at)?;
+    for transport in TRANSPORTS {
+        for plan in [LoadPlan::short(transport, at), LoadPlan::long(transport, at)] {
+            let load = client.load(plan)?;
+            client.open(transport, at)?.exchange(4000)?;
+            let report = load.stop()?;
+            assert_eq!(report.failures(), 0, "{report:?}");
+            assert!(
+                report.answered_by["pod-a-1"] == report.completed && report.completed > 0,
+                "{report:?}"
+            );
+        }
+    }
+    server.peer()?.stop_serving(at)?;
+    let load = client.load(LoadPlan::short(Transport::Tcp, at))?;
+    let refused = client.try_open(Open {
+        transport: Transport::Tcp,
+        to: at,
+        from: None,
+        within: Duration::from_secs(3),
+    });
+    assert_eq!(refused?.map(drop).expect_err("nobody listens").why, Why::Refused);
+    let report = load.stop()?;
+    assert!(
+        report.completed == 0 && report.failed["Refused"] == report.failures(),
+        "{report:?}"
+    );
+    Ok(())
+}
+
+#[rstest]
+fn a_client_can_choose_its_port(#[values(Ip::V4, Ip::V6)] ip: Ip) -> Result<()> {
+    let world = World::one_node().pods(2).build()?;
+    let (client, server) = (world.pod(0, 0), world.pod(0, 1));
+    let at = server.address.at(ip, PORT);
+    server.peer()?.serve(at)?;
+    for transport in TRANSPORTS {
+        let from = client.address.at(ip, 4321);
+        let connection = client.peer()?.open_from(transport, from, at)?;
+        assert_eq!(connection.opened.seen, from);
+        connection.abort()?;
+    }
+    Ok(())
+}
+
+#[rstest]
+fn a_tracked_and_bridge_filtered_node_still_forwards(#[values(Ip::V4, Ip::V6)] ip: Ip) -> Result<()> {
+    let shape = |node: &mut tests::cluster::NodePlan| (node.bridge_netfilter, node.conntrack) = (true, true);
+    let world = World::one_node().pods(2).each(shape).build()?;
+    let (client, server) = (world.pod(0, 0), world.pod(0, 1));
+    let at = server.address.at(ip, PORT);
+    server.peer()?.serve(at)?;
+    client.peer()?.open(Transport::Tcp, at)?.exchange(100_000)?;
+    let rules = world.node(0).netns().tool("nft", &["list", "ruleset"])?;
+    assert!(
+        !rules.contains("counter packets 0"),
+        "bridged packets pass the rule: {rules}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_pod_can_be_added_later() -> Result<()> {
+    let mut world = World::one_node().pods(1).build()?;
+    let added = world.nodes[0].add_pod()?;
+    let at = added.address.at(Ip::V4, PORT);
+    added.peer()?.serve(at)?;
+    world.pod(0, 0).peer()?.open(Transport::Tcp, at)?.exchange(10)
+}
+
+#[test]
+fn nothing_is_left_of_a_world_even_after_a_panic() -> Result<()> {
+    let world = World::two_nodes().pods(1).build()?;
+    world.pod(0, 0).peer()?;
+    let name = world.name().to_owned();
+    assert!(!leftovers(&name).is_empty());
+    let panicked = std::thread::spawn(move || {
+        let _world = world;
+        panic!("on purpose");
+    });
+    assert!(panicked.join().is_err());
+    assert_eq!(leftovers(&name), Vec::<String>::new());
+    Ok(())
+}

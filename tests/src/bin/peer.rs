@@ -1,0 +1,98 @@
+//! Opens sockets for the tests, in the namespace and the cgroup it was started in; see `tests::peer`.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use tests::peer::load::{self, Running};
+use tests::peer::serve::{Serving, serve};
+use tests::peer::session::Session;
+use tests::peer::{Answer, Failure, Open, Request};
+
+/// What this process holds for the test.
+#[derive(Default)]
+struct State {
+    next: u32,
+    serving: HashMap<SocketAddr, Serving>,
+    sessions: HashMap<u32, Session>,
+    loads: HashMap<u32, Running>,
+}
+
+fn main() -> io::Result<()> {
+    let mut state = State::default();
+    for line in io::stdin().lock().lines() {
+        let outcome = serde_json::from_str(&line?)
+            .map_err(io::Error::other)
+            .and_then(|request| state.answer(request));
+        let answer = serde_json::to_string(&outcome.map_err(Failure::from))?;
+        writeln!(io::stdout(), "{answer}")?;
+    }
+    // The servers' threads may wait for clients for ever.
+    std::process::exit(0)
+}
+
+impl State {
+    fn answer(&mut self, request: Request) -> io::Result<Answer> {
+        match request {
+            Request::Serve { at, name } => {
+                self.serving.insert(at, serve(at, &name)?);
+                Ok(Answer::Done)
+            }
+            Request::StopServing { at } => self
+                .serving
+                .remove(&at)
+                .map(|_| Answer::Done)
+                .ok_or_else(|| io::ErrorKind::NotFound.into()),
+            Request::Open(how) => self.open(&how),
+            Request::Exchange { id, bytes, within } => {
+                let session = self.sessions.get_mut(&id).ok_or(io::ErrorKind::NotFound)?;
+                session.exchange(bytes, within).map(|_| Answer::Done)
+            }
+            Request::Close { id, abort } => {
+                // A connection that was aborted before is closed again when its handle goes.
+                match self.sessions.remove(&id) {
+                    Some(session) if abort => session.abort()?,
+                    Some(_) | None => {}
+                }
+                Ok(Answer::Done)
+            }
+            Request::Http { to, within } => http(to, within).map(Answer::Body),
+            Request::StartLoad(plan) => {
+                let id = self.number();
+                self.loads.insert(id, load::start(&plan));
+                Ok(Answer::LoadStarted(id))
+            }
+            Request::StopLoad { id } => {
+                let running = self.loads.remove(&id).ok_or(io::ErrorKind::NotFound)?;
+                Ok(Answer::LoadReport(running.stop()))
+            }
+        }
+    }
+
+    fn open(&mut self, how: &Open) -> io::Result<Answer> {
+        let (session, mut opened) = Session::open(how)?;
+        opened.id = self.number();
+        self.sessions.insert(opened.id, session);
+        Ok(Answer::Opened(opened))
+    }
+
+    fn number(&mut self) -> u32 {
+        self.next += 1;
+        self.next
+    }
+}
+
+fn http(to: SocketAddr, within: Duration) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&to, within)?;
+    stream.set_read_timeout(Some(within))?;
+    write!(stream, "GET / HTTP/1.0\r\nHost: {to}\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+    let status = head.lines().next().unwrap_or_default();
+    if status.split(' ').nth(1) != Some("200") {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, status.to_owned()));
+    }
+    Ok(body.to_owned())
+}

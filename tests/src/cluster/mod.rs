@@ -1,0 +1,85 @@
+//! A small cluster on this machine: nodes, pods, the network between them and a client outside, all in namespaces.
+
+mod build;
+mod node;
+mod place;
+mod scratch;
+mod wire;
+
+use anyhow::Result;
+
+use crate::cgroup::Cgroup;
+use crate::plan::Ip;
+
+pub use build::{Between, NodePlan, PodNetwork, Uplink, WorldPlan};
+pub use node::{Node, Pod};
+pub use place::Place;
+pub use scratch::{leftovers, remove_world};
+
+use scratch::Scratch;
+
+/// Everything a test needs around the agent. Dropping it ends every process in it and removes every trace.
+#[derive(Debug)]
+pub struct World {
+    /// The nodes with their pods.
+    pub nodes: Vec<Node>,
+    /// The switch between the nodes, and the router between them and the client.
+    pub router: Place,
+    /// A host that is not of the cluster.
+    pub client: Place,
+    // Last, so that the processes and the namespaces are gone before what they used.
+    cgroup: Cgroup,
+    scratch: Scratch,
+}
+
+impl World {
+    /// One node with no pods; see [`WorldPlan`] for what can be added.
+    pub fn one_node() -> WorldPlan {
+        WorldPlan::new(1)
+    }
+
+    /// Two nodes with no pods; see [`WorldPlan`] for what can be added.
+    pub fn two_nodes() -> WorldPlan {
+        WorldPlan::new(2)
+    }
+
+    /// Node `n`, counted from 0.
+    pub fn node(&self, n: usize) -> &Node {
+        &self.nodes[n]
+    }
+
+    /// Pod `i` of node `n`, both counted from 0.
+    pub fn pod(&self, n: usize, i: usize) -> &Pod {
+        &self.nodes[n].pods[i]
+    }
+
+    /// The prefix of the name of everything that belongs to this world.
+    pub fn name(&self) -> &str {
+        self.scratch.name()
+    }
+
+    /// Sends the load-balancer addresses of one family, or a single address, to another node.
+    ///
+    /// # Errors
+    /// When the router refuses the route.
+    pub fn route_outside_to(&self, node: usize, ip: Ip, prefix: &str) -> Result<()> {
+        let via = crate::plan::node(node).of(ip);
+        self.router.netns().ip(&format!("route replace {prefix} via {via}"))
+    }
+
+    /// Leaves everything in place when this value goes; [`remove_world`] removes it by its name.
+    pub fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.scratch.print_logs();
+        }
+        if let Err(error) = self.cgroup.kill() {
+            eprintln!("{error:#}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Nodes and pods.
+
+use std::fs;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::build::NodePlan;
+use super::place::Place;
+use super::wire;
+use crate::cgroup::Cgroup;
+use crate::netns::NetNs;
+use crate::plan::{self, Dual};
+
+/// A node of the cluster: a [`Place`] with pods, an address and what the agent of that node needs.
+#[derive(Debug)]
+pub struct Node {
+    /// Its pods, in the order in which they were added.
+    pub pods: Vec<Pod>,
+    place: Place,
+    cgroup: Arc<Cgroup>,
+    number: usize,
+    plan: NodePlan,
+    world: String,
+}
+
+/// A pod: a [`Place`] with an address in its node's pod network.
+#[derive(Debug)]
+pub struct Pod {
+    place: Place,
+    /// Its addresses.
+    pub address: Dual,
+    /// The node's end of its link.
+    pub host_device: String,
+}
+
+impl Node {
+    /// The name of node `n`, which is also the name of its Node object: `node-a`, `node-b`.
+    pub(super) fn label_of(number: usize) -> String {
+        let letter = (b'a'..=b'z').nth(number).map_or('?', char::from);
+        format!("node-{letter}")
+    }
+
+    pub(super) fn new(place: Place, number: usize, plan: NodePlan, world: &str) -> Result<Self> {
+        let cgroup = place.shared_cgroup();
+        let node = Self {
+            pods: Vec::new(),
+            place,
+            cgroup,
+            number,
+            plan,
+            world: world.to_owned(),
+        };
+        fs::create_dir(node.state_dir())?;
+        fs::create_dir(node.manifests_dir())?;
+        Ok(node)
+    }
+
+    /// Its addresses on the nodes' network.
+    pub fn address(&self) -> Dual {
+        plan::node(self.number)
+    }
+
+    /// Its folder on the bpffs, for the agent's pins.
+    pub fn state_dir(&self) -> PathBuf {
+        self.folder().join("bpf").join(self.label())
+    }
+
+    /// Its folder of manifests.
+    pub fn manifests_dir(&self) -> PathBuf {
+        self.folder().join(format!("manifests-{}", self.label()))
+    }
+
+    /// Adds a pod; its addresses answer when this returns.
+    ///
+    /// # Errors
+    /// When a part of it cannot be made.
+    pub fn add_pod(&mut self) -> Result<&Pod> {
+        let pod = self.unconnected_pod()?;
+        self.connect(&pod)?;
+        self.pods.push(pod);
+        Ok(&self.pods[self.pods.len() - 1])
+    }
+
+    /// The next pod without its link: what runs in it can be started before [`Node::connect`].
+    ///
+    /// # Errors
+    /// When its namespace cannot be made.
+    pub fn unconnected_pod(&self) -> Result<Pod> {
+        let index = self.pods.len();
+        let label = self.label().replace("node", "pod") + &format!("-{index}");
+        let netns = NetNs::create(&format!("{}-{label}", self.world))?;
+        let place = Place::new(&label, netns, Arc::clone(&self.cgroup), self.folder());
+        Ok(Pod {
+            place,
+            address: plan::pod(self.number, index),
+            host_device: format!("pod{index}"),
+        })
+    }
+
+    /// Gives a pod its link, addresses and routes.
+    ///
+    /// # Errors
+    /// When a command of the set-up fails.
+    pub fn connect(&self, pod: &Pod) -> Result<()> {
+        wire::pod(
+            self.netns(),
+            pod.netns(),
+            self.number,
+            &self.plan,
+            pod.address,
+            &pod.host_device,
+        )
+    }
+}
+
+impl Deref for Node {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.place
+    }
+}
+
+impl Deref for Pod {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.place
+    }
+}

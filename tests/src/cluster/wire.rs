@@ -1,0 +1,230 @@
+//! The `ip` commands that make the network.
+
+use anyhow::{Context, Result};
+
+use super::build::{Between, NodePlan, PodNetwork, Uplink};
+use crate::netns::NetNs;
+use crate::plan::{self, Dual};
+use crate::tool;
+
+/// An Ethernet MTU less what VXLAN over IPv4 adds.
+pub(super) const VXLAN_MTU: u32 = 1450;
+
+/// The hardware address of the host's end of every routed veth, as a well-known CNI does it: its link-local address is
+/// then the same on each.
+const ROUTED_MAC: &str = "ee:ee:ee:ee:ee:ee";
+const ROUTED_GATEWAY_V4: &str = "169.254.1.1";
+const ROUTED_GATEWAY_V6: &str = "fe80::ecee:eeff:feee:eeee";
+
+/// The bridge of a node, also when it has no pods in it.
+const BRIDGE: &str = "cni0";
+
+/// A veth pair between two namespaces.
+fn veth(left: &NetNs, left_name: &str, right: &NetNs, right_name: &str) -> Result<()> {
+    let (left, right) = (left.name(), right.name());
+    let line = format!("link add {left_name} netns {left} type veth peer name {right_name} netns {right}");
+    let arguments: Vec<&str> = line.split(' ').collect();
+    tool::run("ip", &arguments).map(drop)
+}
+
+fn forwarding(netns: &NetNs) -> Result<()> {
+    netns.sysctls(&[("net/ipv4/ip_forward", "1"), ("net/ipv6/conf/all/forwarding", "1")])
+}
+
+/// The router: a bridge as the nodes' network, and the routes to what the nodes hold.
+pub(super) fn router(router: &NetNs, nodes: usize) -> Result<()> {
+    forwarding(router)?;
+    let own = plan::router();
+    let mut lines = format!(
+        "link add br0 type bridge\n\
+         link set br0 up\n\
+         addr add {}/24 dev br0\n\
+         addr add {}/64 dev br0 nodad\n",
+        own.v4, own.v6
+    );
+    for number in 0..nodes {
+        lines += &pod_routes(number, plan::node(number), "br0");
+    }
+    let first = plan::node(0);
+    lines += &format!("route add 198.51.100.0/24 via {} dev br0\n", first.v4);
+    lines += &format!("route add 2001:db8:1b::/64 via {} dev br0\n", first.v6);
+    router.ip(&lines)
+}
+
+/// Routes to the pods of node `number` through `via`.
+fn pod_routes(number: usize, via: Dual, device: &str) -> String {
+    let network = plan::in_pod_network(number, 0);
+    format!(
+        "route add {}/24 via {} dev {device} onlink\nroute add {}/64 via {} dev {device} onlink\n",
+        network.v4, via.v4, network.v6, via.v6
+    )
+}
+
+/// The client outside, behind the router.
+pub(super) fn client(client: &NetNs, router: &NetNs) -> Result<()> {
+    veth(client, "eth0", router, "client")?;
+    let (own, gateway) = (plan::outside(2), plan::outside(1));
+    router.ip(&addresses("client", gateway, 24, 64))?;
+    client.ip(&(addresses("eth0", own, 24, 64) + &default_routes(gateway)))
+}
+
+fn addresses(device: &str, own: Dual, v4_length: u8, v6_length: u8) -> String {
+    format!(
+        "link set {device} up\n\
+         addr add {}/{v4_length} dev {device}\n\
+         addr add {}/{v6_length} dev {device} nodad\n",
+        own.v4, own.v6
+    )
+}
+
+fn default_routes(gateway: Dual) -> String {
+    format!(
+        "route add default via {}\nroute add default via {}\n",
+        gateway.v4, gateway.v6
+    )
+}
+
+/// A node's own settings, its uplink, and its bridge where it has one.
+pub(super) fn node(node: &NetNs, router: &NetNs, number: usize, plan: &NodePlan) -> Result<()> {
+    forwarding(node)?;
+    let rp_filter = plan.rp_filter.to_string();
+    node.sysctls(&[
+        ("net/ipv4/conf/all/rp_filter", &rp_filter),
+        ("net/ipv4/conf/default/rp_filter", &rp_filter),
+    ])?;
+    bridge_netfilter(node, plan.bridge_netfilter)?;
+    let port = format!("node{number}");
+    veth(node, "eth0", router, &port)?;
+    router.ip(&format!("link set {port} master br0 up"))?;
+
+    let mut lines = String::new();
+    if plan.network == PodNetwork::Bridge || plan.uplink == Uplink::BridgePort {
+        lines += &format!("link add {BRIDGE} mtu {} type bridge\n", plan.mtu);
+    }
+    if plan.network == PodNetwork::Bridge {
+        lines += &addresses(BRIDGE, plan::in_pod_network(number, 1), 24, 64);
+    }
+    let own = plan::node(number);
+    match plan.uplink {
+        Uplink::Direct => lines += &addresses("eth0", own, 24, 64),
+        Uplink::BridgePort => {
+            lines += &format!("link set eth0 master {BRIDGE} up\n");
+            lines += &addresses(BRIDGE, own, 24, 64);
+        }
+    }
+    node.ip(&(lines + &default_routes(plan::router())))?;
+    if plan.conntrack {
+        track_connections(node)?;
+    }
+    Ok(())
+}
+
+/// Bridged packets through the hooks of IP, or not; the module behind it is loaded when it is wanted.
+fn bridge_netfilter(node: &NetNs, on: bool) -> Result<()> {
+    let value = if on { "1" } else { "0" };
+    let settings = [
+        ("net/bridge/bridge-nf-call-iptables", value),
+        ("net/bridge/bridge-nf-call-ip6tables", value),
+    ];
+    match node.sysctls(&settings) {
+        Err(_) if !on => Ok(()),
+        Err(_) => {
+            tool::run("modprobe", &["br_netfilter"])?;
+            node.sysctls(&settings)
+        }
+        done @ Ok(()) => done,
+    }
+}
+
+/// A rule that looks at a connection's state makes the kernel track all of them.
+fn track_connections(node: &NetNs) -> Result<()> {
+    node.tool(
+        "nft",
+        &[
+            "add table inet tracked; add chain inet tracked forward { type filter hook forward priority 0; }; \
+           add rule inet tracked forward ct state established,related,new counter accept",
+        ],
+    )
+    .map(drop)
+}
+
+/// The way from node `number` to the pods of every other node.
+pub(super) fn between(node: &NetNs, number: usize, uplink: Uplink, nodes: usize, between: Between) -> Result<()> {
+    let others = (0..nodes).filter(|other| *other != number);
+    let device = match uplink {
+        Uplink::Direct => "eth0",
+        Uplink::BridgePort => BRIDGE,
+    };
+    match between {
+        Between::Routes => node.ip(&others
+            .map(|other| pod_routes(other, plan::node(other), device))
+            .collect::<String>()),
+        Between::Vxlan => vxlan(node, number, others.collect()),
+    }
+}
+
+fn vxlan_mac(number: usize) -> String {
+    format!("02:00:00:00:ff:{:02x}", number + 1)
+}
+
+fn vxlan(node: &NetNs, number: usize, others: Vec<usize>) -> Result<()> {
+    let (local, own) = (plan::node(number), plan::in_pod_network(number, 0));
+    let mac = vxlan_mac(number);
+    let mut lines = format!(
+        "link add vxlan0 address {mac} mtu {VXLAN_MTU} type vxlan id 1 dstport 8472 local {} nolearning\n",
+        local.v4
+    );
+    lines += &addresses("vxlan0", own, 32, 128);
+    for &other in &others {
+        let (mac, inner) = (vxlan_mac(other), plan::in_pod_network(other, 0));
+        lines += &format!("neigh replace {} lladdr {mac} dev vxlan0 nud permanent\n", inner.v4);
+        lines += &format!("neigh replace {} lladdr {mac} dev vxlan0 nud permanent\n", inner.v6);
+        lines += &pod_routes(other, inner, "vxlan0");
+    }
+    node.ip(&lines)?;
+    for other in others {
+        let (mac, outer) = (vxlan_mac(other), plan::node(other).v4.to_string());
+        node.tool("bridge", &["fdb", "append", &mac, "dev", "vxlan0", "dst", &outer])?;
+    }
+    Ok(())
+}
+
+/// A pod's link, addresses and routes, and the node's side of them.
+pub(super) fn pod(
+    node: &NetNs,
+    pod: &NetNs,
+    number: usize,
+    plan: &NodePlan,
+    address: Dual,
+    host_device: &str,
+) -> Result<()> {
+    pod.sysctls(&[("net/ipv4/tcp_tw_reuse", "1")])?;
+    veth(pod, "eth0", node, host_device).with_context(|| format!("link of {}", pod.name()))?;
+    let mtu = format!("link set eth0 mtu {}\n", plan.mtu);
+    let host_mtu = format!("link set {host_device} mtu {}\n", plan.mtu);
+    match plan.network {
+        PodNetwork::Bridge => {
+            node.ip(&format!("{host_mtu}link set {host_device} master {BRIDGE} up"))?;
+            let gateway = plan::in_pod_network(number, 1);
+            pod.ip(&(mtu + &addresses("eth0", address, 24, 64) + &default_routes(gateway)))
+        }
+        PodNetwork::Routed => {
+            node.sysctls(&[
+                (&format!("net/ipv4/conf/{host_device}/proxy_arp"), "1"),
+                (&format!("net/ipv4/neigh/{host_device}/proxy_delay"), "0"),
+            ])?;
+            node.ip(&format!(
+                "{host_mtu}link set {host_device} address {ROUTED_MAC} up\n\
+                 route add {}/32 dev {host_device}\n\
+                 route add {}/128 dev {host_device}\n",
+                address.v4, address.v6
+            ))?;
+            let routes = format!(
+                "route add {ROUTED_GATEWAY_V4} dev eth0 scope link\n\
+                 route add default via {ROUTED_GATEWAY_V4} dev eth0\n\
+                 route add default via {ROUTED_GATEWAY_V6} dev eth0\n"
+            );
+            pod.ip(&(mtu + &addresses("eth0", address, 32, 128) + &routes))
+        }
+    }
+}

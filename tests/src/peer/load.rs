@@ -1,0 +1,175 @@
+//! A load on a server: workers that each keep one attempt open, and the count of what came of it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::session::Session;
+use super::{Failure, Open, Transport, Why};
+
+/// What a worker does again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LoadKind {
+    /// Opens a conversation, exchanges `bytes` and closes.
+    Short,
+    /// Opens one conversation and keeps exchanging `bytes` in it; opens another only after a failure.
+    Long,
+}
+
+/// A load.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LoadPlan {
+    /// The protocol.
+    pub transport: Transport,
+    /// Where to.
+    pub to: SocketAddr,
+    /// What each worker does.
+    pub kind: LoadKind,
+    /// How many do it at once.
+    pub workers: usize,
+    /// The size of a message.
+    pub bytes: usize,
+    /// How long an attempt may take before it counts as failed.
+    pub within: Duration,
+}
+
+/// What became of a load.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct LoadReport {
+    /// Exchanges that came back whole.
+    pub completed: u64,
+    /// Those that did not, by kind.
+    pub failed: BTreeMap<String, u64>,
+    /// The text of the first failure.
+    pub first_failure: Option<String>,
+    /// How often each server answered.
+    pub answered_by: BTreeMap<String, u64>,
+    /// The longest an exchange took.
+    pub longest: Duration,
+}
+
+impl LoadPlan {
+    /// Short conversations over `transport`, four at once, of 64 bytes, each within three seconds.
+    pub fn short(transport: Transport, to: SocketAddr) -> Self {
+        Self {
+            transport,
+            to,
+            kind: LoadKind::Short,
+            workers: 4,
+            bytes: 64,
+            within: Duration::from_secs(3),
+        }
+    }
+
+    /// The same in conversations that stay open.
+    pub fn long(transport: Transport, to: SocketAddr) -> Self {
+        Self {
+            kind: LoadKind::Long,
+            ..Self::short(transport, to)
+        }
+    }
+}
+
+impl LoadReport {
+    /// The number of failures of all kinds.
+    pub fn failures(&self) -> u64 {
+        self.failed.values().sum()
+    }
+
+    /// Adds what another worker did.
+    pub fn merge(&mut self, other: Self) {
+        self.completed += other.completed;
+        for (kind, count) in other.failed {
+            *self.failed.entry(kind).or_default() += count;
+        }
+        for (server, count) in other.answered_by {
+            *self.answered_by.entry(server).or_default() += count;
+        }
+        self.first_failure = self.first_failure.take().or(other.first_failure);
+        self.longest = self.longest.max(other.longest);
+    }
+
+    fn success(&mut self, server: &str, took: Duration) {
+        self.completed += 1;
+        match self.answered_by.get_mut(server) {
+            Some(count) => *count += 1,
+            None => drop(self.answered_by.insert(server.to_owned(), 1)),
+        }
+        self.longest = self.longest.max(took);
+    }
+
+    fn failure(&mut self, failure: &Failure) {
+        *self.failed.entry(format!("{:?}", failure.why)).or_default() += 1;
+        self.first_failure.get_or_insert_with(|| failure.to_string());
+    }
+}
+
+/// A load that runs until it is stopped.
+#[derive(Debug)]
+pub struct Running {
+    stop: Arc<AtomicBool>,
+    workers: Vec<thread::JoinHandle<LoadReport>>,
+}
+
+/// Starts the workers.
+pub fn start(plan: &LoadPlan) -> Running {
+    let stop = Arc::new(AtomicBool::new(false));
+    let worker = |_| {
+        let (plan, stop) = (plan.clone(), Arc::clone(&stop));
+        thread::spawn(move || work(&plan, &stop))
+    };
+    let workers = (0..plan.workers).map(worker).collect();
+    Running { stop, workers }
+}
+
+impl Running {
+    /// Lets every worker finish what it has begun, and adds up.
+    pub fn stop(self) -> LoadReport {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut total = LoadReport::default();
+        for worker in self.workers {
+            total.merge(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        total
+    }
+}
+
+fn work(plan: &LoadPlan, stop: &AtomicBool) -> LoadReport {
+    let mut report = LoadReport::default();
+    while !stop.load(Ordering::Relaxed) {
+        if let Err(error) = converse(plan, stop, &mut report) {
+            let failure = Failure::from(error);
+            report.failure(&failure);
+            if failure.why == Why::Refused || failure.why == Why::AddressInUse {
+                // Refusals come at once; a worker that repeats them without a pause takes the processor from the rest.
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+    report
+}
+
+fn converse(plan: &LoadPlan, stop: &AtomicBool, report: &mut LoadReport) -> io::Result<()> {
+    let begin = Instant::now();
+    let open = Open {
+        transport: plan.transport,
+        to: plan.to,
+        from: None,
+        within: plan.within,
+    };
+    let (mut session, opened) = Session::open(&open)?;
+    session.exchange(plan.bytes, plan.within)?;
+    report.success(&opened.server, begin.elapsed());
+    while plan.kind == LoadKind::Long && !stop.load(Ordering::Relaxed) {
+        let begin = Instant::now();
+        let server = session.exchange(plan.bytes, plan.within)?;
+        report.success(server.as_deref().unwrap_or(&opened.server), begin.elapsed());
+    }
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! Waiting for a condition instead of for a time.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+/// How long a test waits for what should happen in milliseconds: long enough for a loaded machine.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Asks `probe` until it answers, at most `within`; the error then says `what` did not come, and the last reason given.
+///
+/// `Ok(None)` and `Err` both mean "not yet"; an error's text is kept for the message.
+pub fn until<T>(what: &str, within: Duration, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let deadline = Instant::now() + within;
+    loop {
+        let why = match probe() {
+            Ok(Some(value)) => return Ok(value),
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        if Instant::now() >= deadline {
+            match why {
+                Some(error) => bail!("{what}: not within {within:?}: {error:#}"),
+                None => bail!("{what}: not within {within:?}"),
+            }
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// [`until`] for a condition that is true or not.
+pub fn until_true(what: &str, within: Duration, mut probe: impl FnMut() -> Result<bool>) -> Result<()> {
+    until(what, within, || Ok(probe()?.then_some(())))
+}
