@@ -5,6 +5,7 @@
 mod setup;
 mod build;
 mod test;
+mod tidy;
 mod demo;
 mod process;
 mod workspace;
@@ -34,6 +35,8 @@ enum Task {
         /// Run only the tests whose names contain this
         filter: Option<String>,
     },
+    /// Check the invariants that no compiler and no lint checks
+    Tidy,
     /// Make a two-node cluster of network namespaces, send real traffic through it, clean up
     Demo {
         /// Leave the cluster up and say how to use it
@@ -57,6 +60,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Setup { groups } => setup::command(&groups).map(|()| ExitCode::SUCCESS),
         Task::Build => build::command().map(|()| ExitCode::SUCCESS),
         Task::Test { floor, filter } => test::command(floor, filter.as_deref()),
+        Task::Tidy => tidy::command(),
         Task::Demo { keep } => demo::command(keep),
     }
 }

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use super::libtest;
 use super::tally::Tally;
 use crate::setup::{self, Group};
-use crate::{build, process, workspace};
+use crate::{build, process, tidy, workspace};
 
 /// A floor of tests: what can be shown with what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -110,6 +110,7 @@ fn host(filter: Option<&str>, tally: &mut Tally) -> Result<()> {
         tally,
     )?;
     if filter.is_none() {
+        tally.check("tidy", tidy::check());
         tally.check("cargo fmt", process::run(cargo().args(["fmt", "--check"])));
         let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
         tally.check("cargo clippy", process::run(cargo().args(clippy)));

@@ -1,0 +1,88 @@
+//! `cargo xtask tidy`: the invariants of ARCHITECTURE.md that no compiler and no lint checks.
+//!
+//! Each is a function from the files to what violates it, so that each is tested on a file made up for it.
+
+mod source;
+mod imports;
+mod safety;
+mod length;
+mod modules;
+mod reasons;
+mod tests_are_sentences;
+mod places;
+
+use std::fmt::{self, Display};
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use source::File;
+
+use crate::workspace;
+
+/// Something that is not as it must be, as `path:line: what`.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Violation {
+    path: String,
+    /// Counted from 1; 0 when the file as a whole is meant.
+    line: usize,
+    what: String,
+}
+
+impl Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.path, self.what),
+            line => write!(f, "{}:{line}: {}", self.path, self.what),
+        }
+    }
+}
+
+/// An invariant: its name, and what of the files violates it.
+type Invariant = (&'static str, fn(&[File]) -> Vec<Violation>);
+
+const INVARIANTS: [Invariant; 7] = [
+    ("crates and clocks are named only where they belong", imports::check),
+    ("every unsafe block says why it is sound", safety::check),
+    ("no file is longer than a reader's patience", length::check),
+    ("every source file is part of its crate", modules::check),
+    ("every Reason is explained", reasons::check),
+    (
+        "tests are sentences, do not sleep and are not skipped",
+        tests_are_sentences::check,
+    ),
+    ("no file knows one machine's folders", places::check),
+];
+
+/// Checks all invariants and prints each with what violates it.
+///
+/// # Errors
+/// The checkout cannot be read.
+pub(crate) fn command() -> Result<ExitCode> {
+    Ok(if check().inspect_err(|error| eprintln!("error: {error:#}")).is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// As [`command`], for the test floors.
+///
+/// # Errors
+/// The number of violations; they are on the terminal.
+pub(crate) fn check() -> Result<()> {
+    let files = source::read(workspace::root())?;
+    let mut count = 0;
+    for (name, invariant) in INVARIANTS {
+        let violations = invariant(&files);
+        println!(
+            "tidy: {name} ... {}",
+            if violations.is_empty() { "ok" } else { "VIOLATED" }
+        );
+        violations.iter().for_each(|violation| println!("  {violation}"));
+        count += violations.len();
+    }
+    if count > 0 {
+        bail!("{count} violations of the invariants");
+    }
+    Ok(())
+}
