@@ -8,6 +8,7 @@ use rstest::rstest;
 use tests::cluster::{Between, Place, PodNetwork, Uplink, World, leftovers};
 use tests::peer::{LoadPlan, Open, Transport, Why};
 use tests::plan::{Dual, Ip};
+use tests::servers::{Dns, Iperf, Nginx, dig, stream};
 
 const PORT: u16 = 8000;
 const TRANSPORTS: [Transport; 3] = [Transport::Tcp, Transport::Udp, Transport::UdpUnconnected];
@@ -150,5 +151,24 @@ fn nothing_is_left_of_a_world_even_after_a_panic() -> Result<()> {
     });
     assert!(panicked.join().is_err());
     assert_eq!(leftovers(&name), Vec::<String>::new());
+    Ok(())
+}
+
+#[rstest]
+fn real_servers_say_who_they_are(#[values(Ip::V4, Ip::V6)] ip: Ip) -> Result<()> {
+    let world = World::one_node().pods(2).build()?;
+    let (client, server) = (world.pod(0, 0), world.pod(0, 1));
+    let _nginx = Nginx::start(server, server.address, 8080)?;
+    let _dns = Dns::start(server, server.address, 53)?;
+    let _iperf = Iperf::start(server, 5201)?;
+    let body = client.peer()?.http(server.address.at(ip, 8080))?;
+    assert!(
+        body.starts_with(&format!("pod-a-1 {}:", client.address.of(ip))),
+        "{body}"
+    );
+    for transport in [Transport::Tcp, Transport::Udp] {
+        assert_eq!(dig(client, transport, server.address.at(ip, 53))?, "pod-a-1");
+    }
+    assert!(stream(client, server.address.at(ip, 5201), 1, false)? > 0);
     Ok(())
 }

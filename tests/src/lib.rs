@@ -8,3 +8,6 @@ pub mod netns;
 pub mod plan;
 pub mod cluster;
 pub mod peer;
+pub mod servers;
+pub mod manifests;
+pub mod agent;

@@ -10,7 +10,6 @@ use anyhow::Result;
 use super::build::NodePlan;
 use super::place::Place;
 use super::wire;
-use crate::cgroup::Cgroup;
 use crate::netns::NetNs;
 use crate::plan::{self, Dual};
 
@@ -19,8 +18,7 @@ use crate::plan::{self, Dual};
 pub struct Node {
     /// Its pods, in the order in which they were added.
     pub pods: Vec<Pod>,
-    place: Place,
-    cgroup: Arc<Cgroup>,
+    place: Arc<Place>,
     number: usize,
     plan: NodePlan,
     world: String,
@@ -44,11 +42,9 @@ impl Node {
     }
 
     pub(super) fn new(place: Place, number: usize, plan: NodePlan, world: &str) -> Result<Self> {
-        let cgroup = place.shared_cgroup();
         let node = Self {
             pods: Vec::new(),
-            place,
-            cgroup,
+            place: Arc::new(place),
             number,
             plan,
             world: world.to_owned(),
@@ -61,6 +57,16 @@ impl Node {
     /// Its addresses on the nodes' network.
     pub fn address(&self) -> Dual {
         plan::node(self.number)
+    }
+
+    /// The first addresses of its pods' networks, `/24` and `/64`.
+    pub fn pod_network(&self) -> Dual {
+        plan::in_pod_network(self.number, 0)
+    }
+
+    /// The place of the node, for what outlives a borrow of it.
+    pub fn shared(&self) -> Arc<Place> {
+        Arc::clone(&self.place)
     }
 
     /// Its folder on the bpffs, for the agent's pins.
@@ -92,7 +98,7 @@ impl Node {
         let index = self.pods.len();
         let label = self.label().replace("node", "pod") + &format!("-{index}");
         let netns = NetNs::create(&format!("{}-{label}", self.world))?;
-        let place = Place::new(&label, netns, Arc::clone(&self.cgroup), self.folder());
+        let place = Place::new(&label, netns, self.shared_cgroup(), self.folder());
         Ok(Pod {
             place,
             address: plan::pod(self.number, index),

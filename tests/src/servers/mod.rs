@@ -1,0 +1,9 @@
+//! Real servers in a place: nginx, dnsmasq, iperf3; and the clients that go with the last two.
+
+mod dns;
+mod iperf;
+mod nginx;
+
+pub use dns::{Dns, dig};
+pub use iperf::{Iperf, stream};
+pub use nginx::Nginx;
