@@ -6,6 +6,7 @@ mod setup;
 mod build;
 mod test;
 mod tidy;
+mod deny;
 mod demo;
 mod process;
 mod workspace;

@@ -3,7 +3,7 @@
 //! A command asks only for the groups it needs. Looking costs milliseconds, so a second run is a no-op.
 
 mod apt;
-mod linker;
+mod tools;
 mod cluster;
 pub(crate) mod ebpf;
 
@@ -23,6 +23,8 @@ pub(crate) enum Group {
     Netns,
     /// etcd, kube-apiserver and kube-proxy, built from their Go modules
     Cluster,
+    /// cargo-deny, for licences and advisories
+    Checks,
 }
 
 /// Something that is missing and how to get it.
@@ -95,11 +97,12 @@ pub(crate) fn ensure(groups: &[Group]) -> Failures {
 
 fn plan(groups: &BTreeSet<Group>) -> Plan {
     let mut steps = Vec::new();
-    for group in groups {
+    for &group in groups {
+        steps.extend(tools::missing(group));
         match group {
-            Group::Build => steps.extend([ebpf::missing(), linker::missing()].into_iter().flatten()),
-            Group::Netns => {}
+            Group::Build => steps.extend(ebpf::missing()),
             Group::Cluster => steps.extend(cluster::missing()),
+            Group::Netns | Group::Checks => {}
         }
     }
     Plan {

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use super::libtest;
 use super::tally::Tally;
 use crate::setup::{self, Group};
-use crate::{build, process, tidy, workspace};
+use crate::{build, deny, process, tidy, workspace};
 
 /// A floor of tests: what can be shown with what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -23,17 +23,11 @@ pub(crate) enum Floor {
     Cluster,
 }
 
-/// The packages of the host floor, with the features that bring their test support.
-const HOST_TESTS: [&str; 8] = [
-    "--package",
-    "proxy-common",
-    "--package",
-    "proxy-ebpf",
-    "--package",
-    "proxy-agent",
-    "--package",
-    "xtask",
-];
+/// The packages whose own tests are the host floor.
+const HOST_TESTS: [&str; 4] = ["proxy-common", "proxy-ebpf", "proxy-agent", "xtask"];
+
+/// What brings the test support of packages to other packages' tests.
+const TEST_FEATURES: &str = "proxy-common/user,proxy-ebpf/testing";
 
 impl Floor {
     /// All floors, the cheapest first.
@@ -51,7 +45,7 @@ impl Floor {
     /// What must be set up for it.
     pub(super) fn groups(self) -> &'static [Group] {
         match self {
-            Self::Host => &[Group::Build],
+            Self::Host => &[Group::Build, Group::Checks],
             Self::Kernel | Self::Netns => &[Group::Build, Group::Netns],
             Self::Cluster => &[Group::Build, Group::Netns, Group::Cluster],
         }
@@ -101,12 +95,13 @@ impl Floor {
 }
 
 fn host(filter: Option<&str>, tally: &mut Tally) -> Result<()> {
+    let mut pure = cargo();
+    pure.args(["test", "--no-fail-fast", "--features", TEST_FEATURES]);
+    pure.args(HOST_TESTS.iter().flat_map(|name| ["--package", name]));
+    libtest::run(pure.arg("--").args(filter), tally)?;
+    // Of the tests crate only what needs no kernel: its support's own tests.
     libtest::run(
-        cargo()
-            .args(["test", "--no-fail-fast"])
-            .args(HOST_TESTS)
-            .arg("--")
-            .args(filter),
+        cargo().args(["test", "--package", "tests", "--lib", "--"]).args(filter),
         tally,
     )?;
     if filter.is_none() {
@@ -114,6 +109,11 @@ fn host(filter: Option<&str>, tally: &mut Tally) -> Result<()> {
         tally.check("cargo fmt", process::run(cargo().args(["fmt", "--check"])));
         let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
         tally.check("cargo clippy", process::run(cargo().args(clippy)));
+        tally.check("cargo deny: licences, bans, sources", deny::check());
+        match deny::check_advisories() {
+            Some(result) => tally.check("cargo deny: advisories", result),
+            None => tally.note("cargo deny: advisories were not checked: RustSec's database cannot be reached"),
+        }
     }
     Ok(())
 }

@@ -67,6 +67,9 @@ fn report(outcomes: &[Outcome]) -> ExitCode {
         );
         total.add(floor.name(), tally);
     }
+    for note in total.notes() {
+        println!("note: {note}");
+    }
     for failure in total.failures() {
         println!("failed: {failure}");
     }

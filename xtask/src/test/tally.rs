@@ -5,6 +5,7 @@
 pub(super) struct Tally {
     passed: usize,
     failures: Vec<String>,
+    notes: Vec<String>,
 }
 
 impl Tally {
@@ -15,6 +16,11 @@ impl Tally {
     /// Counts one failure; `what` is the name of a test, or the reason why none could run.
     pub(super) fn fail(&mut self, what: String) {
         self.failures.push(what);
+    }
+
+    /// Keeps something the reader must know that is neither passed nor failed.
+    pub(super) fn note(&mut self, what: &str) {
+        self.notes.push(what.to_owned());
     }
 
     /// Counts a check that is no libtest test.
@@ -39,6 +45,10 @@ impl Tally {
         &self.failures
     }
 
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     /// Whether nothing was counted at all.
     pub(super) fn is_empty(&self) -> bool {
         self.passed == 0 && self.failures.is_empty()
@@ -49,5 +59,7 @@ impl Tally {
         self.passed += other.passed;
         self.failures
             .extend(other.failures.iter().map(|failure| format!("{name}: {failure}")));
+        self.notes
+            .extend(other.notes.iter().map(|note| format!("{name}: {note}")));
     }
 }

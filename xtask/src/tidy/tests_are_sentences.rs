@@ -3,8 +3,8 @@
 use super::Violation;
 use super::source::File;
 
-/// The one place that sleeps: between two looks at a condition that has a deadline.
-const WAITING: [&str; 2] = ["tests/src/wait.rs", "xtask/src/wait.rs"];
+/// Who sleeps: between two looks at a condition that has a deadline, and between the packets of a paced load.
+const WAITING: [&str; 2] = ["tests/src/wait.rs", "tests/src/peer/load.rs"];
 
 pub(super) fn check(files: &[File]) -> Vec<Violation> {
     let rust = files.iter().filter(|file| file.is_rust());
