@@ -1,1 +1,5 @@
+//! Fairlead's agent. The modules stand in the order of an object's way: from the API to the maps.
+#![warn(missing_docs)]
 
+pub mod cli;
+pub mod desired;

@@ -1,0 +1,102 @@
+//! The node's facts as far as configuration and the Node object give them; the host's own addresses and devices are
+//! the other half, and `apply` joins the two.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use proxy_common::family::FamilyKind;
+
+/// What the data path must know of the node, before the host's devices and addresses are looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredNode {
+    /// Whose behaviour is asked for where the modes of kube-proxy differ.
+    pub mode: ProxyMode,
+    /// Which addresses take node ports, IPv4.
+    pub node_ports_v4: NodePorts,
+    /// The same for IPv6.
+    pub node_ports_v6: NodePorts,
+    /// How a pod of this node, or of the cluster, is told from other senders.
+    pub detector: PodDetector,
+    /// Masquerade everything that goes to a ClusterIP.
+    pub masquerade_all: bool,
+    /// The networks that ClusterIPs are taken from, as far as they are known; sorted.
+    pub service_networks: Vec<IpNet>,
+}
+
+impl DesiredNode {
+    /// The node port rule of one family.
+    #[must_use]
+    pub const fn node_ports(&self, family: FamilyKind) -> &NodePorts {
+        match family {
+            FamilyKind::V4 => &self.node_ports_v4,
+            FamilyKind::V6 => &self.node_ports_v6,
+        }
+    }
+}
+
+/// A mode of kube-proxy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyMode {
+    /// nftables: the default.
+    #[default]
+    Nftables,
+    /// iptables: node ports on every local address by default, loopback included, and accepts in the FORWARD chain.
+    Iptables,
+}
+
+/// Which addresses of this node take node ports, for one family.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodePorts {
+    /// Among the addresses other than loopback.
+    pub addresses: AddressRule,
+    /// Whether sockets of the host reach them at a loopback address too.
+    pub loopback: bool,
+}
+
+impl NodePorts {
+    /// Whether an address of this node takes node ports on packets. Loopback addresses never do: see `loopback`.
+    #[must_use]
+    pub fn accepts(&self, address: IpAddr) -> bool {
+        if address.is_loopback() || address.is_unspecified() {
+            return false;
+        }
+        match &self.addresses {
+            AddressRule::All => true,
+            AddressRule::Within(networks) => networks.iter().any(|network| network.contains(&address)),
+            AddressRule::Only(addresses) => addresses.contains(&address),
+        }
+    }
+}
+
+/// A choice among the node's addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddressRule {
+    /// Every one.
+    All,
+    /// Those inside one of these networks.
+    Within(Vec<IpNet>),
+    /// These: the Node object's primary addresses.
+    Only(BTreeSet<IpAddr>),
+}
+
+impl Default for AddressRule {
+    fn default() -> Self {
+        AddressRule::Only(BTreeSet::new())
+    }
+}
+
+/// How a pod is recognised as the sender of a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodDetector {
+    /// Its address lies in a network; a family without a network has no detector.
+    Network {
+        /// The IPv4 network.
+        v4: Option<Ipv4Net>,
+        /// The IPv6 network.
+        v6: Option<Ipv6Net>,
+    },
+    /// It is behind the bridge of this name.
+    Bridge(String),
+    /// It is behind a device whose name begins so.
+    InterfacePrefix(String),
+}
