@@ -2,4 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod cli;
+pub mod settings;
+pub mod agent;
 pub mod desired;
+pub mod error;
