@@ -1,9 +1,8 @@
 //! Opens sockets for the tests, in the namespace and the cgroup it was started in; see `tests::peer`.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::io::{self, BufRead, Write};
+use std::net::SocketAddr;
 
 use tests::peer::load::{self, Running};
 use tests::peer::serve::{Serving, serve};
@@ -57,11 +56,14 @@ impl State {
                 }
                 Ok(Answer::Done)
             }
-            Request::Http { to, within } => http(to, within).map(Answer::Body),
             Request::StartLoad(plan) => {
                 let id = self.number();
                 self.loads.insert(id, load::start(&plan));
                 Ok(Answer::LoadStarted(id))
+            }
+            Request::LoadProgress { id } => {
+                let running = self.loads.get(&id).ok_or(io::ErrorKind::NotFound)?;
+                Ok(Answer::LoadProgress(running.completed()))
             }
             Request::StopLoad { id } => {
                 let running = self.loads.remove(&id).ok_or(io::ErrorKind::NotFound)?;
@@ -81,18 +83,4 @@ impl State {
         self.next += 1;
         self.next
     }
-}
-
-fn http(to: SocketAddr, within: Duration) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&to, within)?;
-    stream.set_read_timeout(Some(within))?;
-    write!(stream, "GET / HTTP/1.0\r\nHost: {to}\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
-    let status = head.lines().next().unwrap_or_default();
-    if status.split(' ').nth(1) != Some("200") {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, status.to_owned()));
-    }
-    Ok(body.to_owned())
 }

@@ -12,9 +12,12 @@ use anyhow::{Context, Result, bail};
 use super::{Answer, Failure, LoadPlan, LoadReport, Open, Opened, Request, Transport};
 use crate::cluster::Place;
 use crate::process::Process;
+use crate::wait;
 
 /// How long a conversation may take unless the test says otherwise.
 const WITHIN: Duration = Duration::from_secs(3);
+
+const PROGRESS: Duration = Duration::from_secs(20);
 
 /// A peer process that runs in a [`Place`].
 #[derive(Debug)]
@@ -135,17 +138,12 @@ impl Peer {
         .with_context(|| format!("{} from {from} to {to} over {transport:?}", self.label))
     }
 
-    /// Fetches `/` from an HTTP server and returns the body.
+    /// Fetches the page of an nginx once and returns what both ends saw.
     ///
     /// # Errors
     /// When there is no answer with status 200 within three seconds.
-    pub fn http(&self, to: SocketAddr) -> Result<String> {
-        let answer = self.ask(&Request::Http { to, within: WITHIN })?;
-        let answer = answer.with_context(|| format!("{} to http://{to}/", self.label))?;
-        let Answer::Body(body) = answer else {
-            bail!("peer of {}: {answer:?} for a body", self.label)
-        };
-        Ok(body)
+    pub fn http(&self, to: SocketAddr) -> Result<Opened> {
+        Ok(self.open(Transport::Http, to)?.opened.clone())
     }
 
     /// Puts a load on a server.
@@ -208,6 +206,24 @@ impl Drop for Connection<'_> {
 }
 
 impl Load<'_> {
+    /// Waits until `more` further exchanges are completed: the load has gone on since the call.
+    ///
+    /// # Errors
+    /// When they are not within twenty seconds.
+    pub fn goes_on(&self, more: u64) -> Result<()> {
+        let goal = self.completed()? + more;
+        let what = format!("{more} more exchanges of a load of {}", self.peer.label);
+        wait::until_true(&what, PROGRESS, || Ok(self.completed()? >= goal))
+    }
+
+    fn completed(&self) -> Result<u64> {
+        let answer = self.peer.ask(&Request::LoadProgress { id: self.id })??;
+        let Answer::LoadProgress(count) = answer else {
+            bail!("peer of {}: {answer:?} for a count", self.peer.label)
+        };
+        Ok(count)
+    }
+
     /// Stops it and says what came of it.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -113,25 +113,44 @@ impl LoadReport {
 /// A load that runs until it is stopped.
 #[derive(Debug)]
 pub struct Running {
-    stop: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     workers: Vec<thread::JoinHandle<LoadReport>>,
+}
+
+/// What the workers and their owner tell each other while they run.
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    /// Exchanges completed by all workers.
+    completed: AtomicU64,
+}
+
+impl Shared {
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
 }
 
 /// Starts the workers.
 pub fn start(plan: &LoadPlan) -> Running {
-    let stop = Arc::new(AtomicBool::new(false));
+    let shared = Arc::new(Shared::default());
     let worker = |_| {
-        let (plan, stop) = (plan.clone(), Arc::clone(&stop));
-        thread::spawn(move || work(&plan, &stop))
+        let (plan, shared) = (plan.clone(), Arc::clone(&shared));
+        thread::spawn(move || work(&plan, &shared))
     };
     let workers = (0..plan.workers).map(worker).collect();
-    Running { stop, workers }
+    Running { shared, workers }
 }
 
 impl Running {
+    /// Exchanges completed so far.
+    pub fn completed(&self) -> u64 {
+        self.shared.completed.load(Ordering::Relaxed)
+    }
+
     /// Lets every worker finish what it has begun, and adds up.
     pub fn stop(self) -> LoadReport {
-        self.stop.store(true, Ordering::Relaxed);
+        self.shared.stop.store(true, Ordering::Relaxed);
         let mut total = LoadReport::default();
         for worker in self.workers {
             total.merge(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
@@ -140,10 +159,10 @@ impl Running {
     }
 }
 
-fn work(plan: &LoadPlan, stop: &AtomicBool) -> LoadReport {
+fn work(plan: &LoadPlan, shared: &Shared) -> LoadReport {
     let mut report = LoadReport::default();
-    while !stop.load(Ordering::Relaxed) {
-        if let Err(error) = converse(plan, stop, &mut report) {
+    while !shared.stopped() {
+        if let Err(error) = converse(plan, shared, &mut report) {
             let failure = Failure::from(error);
             report.failure(&failure);
             if failure.why == Why::Refused || failure.why == Why::AddressInUse {
@@ -155,7 +174,7 @@ fn work(plan: &LoadPlan, stop: &AtomicBool) -> LoadReport {
     report
 }
 
-fn converse(plan: &LoadPlan, stop: &AtomicBool, report: &mut LoadReport) -> io::Result<()> {
+fn converse(plan: &LoadPlan, shared: &Shared, report: &mut LoadReport) -> io::Result<()> {
     let begin = Instant::now();
     let open = Open {
         transport: plan.transport,
@@ -166,10 +185,12 @@ fn converse(plan: &LoadPlan, stop: &AtomicBool, report: &mut LoadReport) -> io::
     let (mut session, opened) = Session::open(&open)?;
     session.exchange(plan.bytes, plan.within)?;
     report.success(&opened.server, begin.elapsed());
-    while plan.kind == LoadKind::Long && !stop.load(Ordering::Relaxed) {
+    shared.completed.fetch_add(1, Ordering::Relaxed);
+    while plan.kind == LoadKind::Long && !shared.stopped() {
         let begin = Instant::now();
         let server = session.exchange(plan.bytes, plan.within)?;
         report.success(server.as_deref().unwrap_or(&opened.server), begin.elapsed());
+        shared.completed.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ pub enum Request {
         /// The address it was started with.
         at: SocketAddr,
     },
-    /// Open a TCP connection, or a UDP socket, and exchange a first message.
+    /// Open a conversation and exchange a first message.
     Open(Open),
     /// Send bytes on an open connection and wait until they come back.
     Exchange {
@@ -52,15 +52,13 @@ pub enum Request {
         /// With a reset instead of in order.
         abort: bool,
     },
-    /// Fetch `/` by HTTP.
-    Http {
-        /// The server.
-        to: SocketAddr,
-        /// How long it may take.
-        within: Duration,
-    },
     /// Put a load on a server in the background.
     StartLoad(LoadPlan),
+    /// How many exchanges a load has completed so far.
+    LoadProgress {
+        /// The load.
+        id: u32,
+    },
     /// Finish a load's open attempts and report.
     StopLoad {
         /// The load.
@@ -68,11 +66,13 @@ pub enum Request {
     },
 }
 
-/// A transport protocol with sockets on every kernel.
+/// What a conversation is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transport {
-    /// TCP.
+    /// TCP with a server of [`serve`].
     Tcp,
+    /// HTTP/1.1 with one [`crate::servers::Nginx`]; an exchange is a request on the same connection.
+    Http,
     /// UDP from a connected socket.
     Udp,
     /// UDP from a socket that is not connected: every datagram names its destination.
@@ -114,10 +114,10 @@ pub enum Answer {
     Done,
     /// A connection is open.
     Opened(Opened),
-    /// The body of an HTTP answer.
-    Body(String),
     /// A load runs under this number.
     LoadStarted(u32),
+    /// How much a load has done so far.
+    LoadProgress(u64),
     /// What a load did.
     LoadReport(LoadReport),
 }

@@ -18,6 +18,7 @@ pub struct Session {
 #[derive(Debug)]
 enum Ends {
     Stream(BufReader<TcpStream>),
+    Http(BufReader<TcpStream>),
     Datagrams { socket: UdpSocket, connected: bool },
 }
 
@@ -29,19 +30,35 @@ impl Session {
     pub fn open(how: &Open) -> io::Result<(Self, Opened)> {
         match how.transport {
             Transport::Tcp => Self::open_stream(how),
+            Transport::Http => Self::open_http(how),
             Transport::Udp => Self::open_datagrams(how, true),
             Transport::UdpUnconnected => Self::open_datagrams(how, false),
         }
     }
 
+    fn open_http(how: &Open) -> io::Result<(Self, Opened)> {
+        let mut reader = BufReader::new(connect(how)?);
+        let (local, remote) = (reader.get_ref().local_addr()?, reader.get_ref().peer_addr()?);
+        let (server, seen) = parse_greeting(&get(&mut reader, how.to)?)?;
+        let session = Self {
+            socket: Ends::Http(reader),
+            to: how.to,
+        };
+        Ok((
+            session,
+            Opened {
+                id: 0,
+                server,
+                seen,
+                local,
+                remote,
+            },
+        ))
+    }
+
     fn open_stream(how: &Open) -> io::Result<(Self, Opened)> {
-        let socket = bound(how, Type::STREAM, Protocol::TCP)?;
-        socket.connect_timeout(&SockAddr::from(how.to), how.within)?;
-        socket.set_tcp_nodelay(true)?;
-        let stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(how.within))?;
-        let (local, remote) = (stream.local_addr()?, stream.peer_addr()?);
-        let mut reader = BufReader::new(stream);
+        let mut reader = BufReader::new(connect(how)?);
+        let (local, remote) = (reader.get_ref().local_addr()?, reader.get_ref().peer_addr()?);
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -104,6 +121,10 @@ impl Session {
                 exchange_stream(reader, &message, within)?;
                 Ok(None)
             }
+            Ends::Http(reader) => {
+                reader.get_ref().set_read_timeout(Some(within))?;
+                Ok(Some(parse_greeting(&get(reader, self.to)?)?.0))
+            }
             Ends::Datagrams { socket, .. } => {
                 socket.set_read_timeout(Some(within))?;
                 let (head, _) = self.datagram(&message)?;
@@ -141,7 +162,9 @@ impl Session {
     /// When the socket option is refused.
     pub fn abort(self) -> io::Result<()> {
         match self.socket {
-            Ends::Stream(reader) => Socket::from(reader.into_inner()).set_linger(Some(Duration::ZERO)),
+            Ends::Stream(reader) | Ends::Http(reader) => {
+                Socket::from(reader.into_inner()).set_linger(Some(Duration::ZERO))
+            }
             Ends::Datagrams { .. } => Ok(()),
         }
     }
@@ -155,6 +178,41 @@ fn bound(how: &Open, kind: Type, protocol: Protocol) -> io::Result<Socket> {
         socket.bind(&SockAddr::from(from))?;
     }
     Ok(socket)
+}
+
+fn connect(how: &Open) -> io::Result<TcpStream> {
+    let socket = bound(how, Type::STREAM, Protocol::TCP)?;
+    socket.connect_timeout(&SockAddr::from(how.to), how.within)?;
+    socket.set_tcp_nodelay(true)?;
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(how.within))?;
+    Ok(stream)
+}
+
+/// One request on a connection that stays open; returns the body, which has to come with its length.
+fn get(reader: &mut BufReader<TcpStream>, to: SocketAddr) -> io::Result<String> {
+    write!(reader.get_mut(), "GET / HTTP/1.1\r\nHost: {to}\r\n\r\n")?;
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    if line.split(' ').nth(1) != Some("200") {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, line));
+    }
+    let mut length = 0;
+    loop {
+        line.clear();
+        reader.read_line(&mut line)?;
+        let header = line.trim_end().to_ascii_lowercase();
+        match header.strip_prefix("content-length:") {
+            Some(value) => length = value.trim().parse().map_err(io::Error::other)?,
+            None if header.is_empty() => break,
+            None => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    String::from_utf8(body).map_err(io::Error::other)
 }
 
 fn parse_greeting(line: &str) -> io::Result<(String, SocketAddr)> {

@@ -19,7 +19,7 @@ pub struct Nginx {
 impl Nginx {
     /// Starts it on one port of every address of the place, and waits until it answers on both of `address`.
     ///
-    /// The page at `/` is one line, `LABEL CLIENT:PORT`; the header `X-Server` holds the label too.
+    /// The page at `/` is one line, `LABEL CLIENT:PORT`, an IPv6 address in brackets; the header `X-Server` holds the label too.
     ///
     /// # Errors
     /// When it is not installed or does not answer: then with what it said.
@@ -49,6 +49,9 @@ impl Nginx {
 }
 
 fn configuration(label: &str, port: u16) -> String {
+    // An IPv6 address before a port is written in brackets, which nginx leaves to its user.
+    let servers = server(label, &format!("0.0.0.0:{port}"), "$remote_addr")
+        + &server(label, &format!("[::]:{port} ipv6only=on"), "[$remote_addr]");
     format!(
         "daemon off;
 master_process off;
@@ -63,16 +66,21 @@ http {{
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
     keepalive_requests 1000000;
-    server {{
-        listen 0.0.0.0:{port} backlog=4096;
-        listen [::]:{port} backlog=4096 ipv6only=on;
+{servers}}}
+"
+    )
+}
+
+fn server(label: &str, listen: &str, client: &str) -> String {
+    format!(
+        "    server {{
+        listen {listen} backlog=4096;
         location / {{
             default_type text/plain;
             add_header X-Server {label};
-            return 200 \"{label} $remote_addr:$remote_port\\n\";
+            return 200 \"{label} {client}:$remote_port\\n\";
         }}
     }}
-}}
 "
     )
 }
