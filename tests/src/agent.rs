@@ -175,8 +175,7 @@ impl Agent {
     /// # Errors
     /// When something cannot be removed.
     pub fn cleanup(&self) -> Result<String> {
-        let cgroup = self.place.cgroup().path().to_string_lossy().into_owned();
-        self.say(&["cleanup", "--cgroup", &cgroup])
+        self.say(&["cleanup"])
     }
 
     /// Its log so far.

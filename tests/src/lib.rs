@@ -11,3 +11,4 @@ pub mod peer;
 pub mod servers;
 pub mod manifests;
 pub mod agent;
+pub mod demo;

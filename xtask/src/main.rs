@@ -43,6 +43,9 @@ enum Task {
         /// Leave the cluster up and say how to use it
         #[arg(long)]
         keep: bool,
+        /// Only remove a cluster that was left up
+        #[arg(long, conflicts_with = "keep")]
+        down: bool,
     },
 }
 
@@ -62,6 +65,6 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Build => build::command().map(|()| ExitCode::SUCCESS),
         Task::Test { floor, filter } => test::command(floor, filter.as_deref()),
         Task::Tidy => tidy::command(),
-        Task::Demo { keep } => demo::command(keep),
+        Task::Demo { keep, down } => demo::command(keep, down),
     }
 }
