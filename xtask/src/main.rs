@@ -5,6 +5,7 @@
 mod setup;
 mod build;
 mod test;
+mod vm;
 mod tidy;
 mod deny;
 mod demo;

@@ -18,7 +18,7 @@ pub(super) struct Missing {
 }
 
 /// Package and program, by group.
-const PACKAGES: [(Group, &str, &str); 16] = [
+const PACKAGES: [(Group, &str, &str); 18] = [
     (Group::Build, "gcc", "cc"),
     (Group::Netns, "iproute2", "ip"),
     (Group::Netns, "nginx-light", "nginx"),
@@ -35,6 +35,8 @@ const PACKAGES: [(Group, &str, &str); 16] = [
     (Group::Netns, "iputils-ping", "ping"),
     (Group::Netns, "arping", "arping"),
     (Group::Netns, "traceroute", "traceroute"),
+    (Group::Vm, "qemu-system-x86", "qemu-system-x86_64"),
+    (Group::Vm, "xz-utils", "xz"),
 ];
 
 /// The packages of these groups whose programs are nowhere.
@@ -44,6 +46,14 @@ pub(super) fn missing(groups: &BTreeSet<Group>) -> Vec<Missing> {
         .filter(|(_, _, program)| process::find(program).is_none())
         .map(|&(group, package, _)| Missing { group, package })
         .collect()
+}
+
+/// The programs of a group.
+pub(crate) fn programs(group: Group) -> impl Iterator<Item = &'static str> {
+    PACKAGES
+        .iter()
+        .filter(move |(of, _, _)| *of == group)
+        .map(|(_, _, program)| *program)
 }
 
 /// Installs packages; nothing at all if there are none.
@@ -80,6 +90,17 @@ pub(super) fn install_named(packages: &[&str]) -> Result<()> {
             .args(["install", "--yes", "--no-install-recommends"])
             .args(packages),
     )
+}
+
+/// Asks the archives what they have.
+///
+/// # Errors
+/// Not root, or apt-get's failure.
+pub(super) fn update() -> Result<()> {
+    if !process::is_root() {
+        bail!("apt-get update: only root can ask the archives what they have");
+    }
+    process::run(apt_get().arg("update"))
 }
 
 fn apt_get() -> Command {

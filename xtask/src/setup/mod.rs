@@ -5,6 +5,7 @@
 mod apt;
 mod tools;
 mod cluster;
+mod kernels;
 pub(crate) mod ebpf;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
+pub(crate) use apt::programs;
 pub(crate) use cluster::folder as cluster_folder;
+pub(crate) use kernels::{Kernel, SERIES as KERNELS, busybox, kernel};
 
 /// What a command needs of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -23,6 +26,8 @@ pub(crate) enum Group {
     Netns,
     /// etcd, kube-apiserver and kube-proxy, built from their Go modules
     Cluster,
+    /// QEMU, and Debian's cloud kernels to boot in it
+    Vm,
     /// cargo-deny, for licences and advisories
     Checks,
 }
@@ -102,6 +107,7 @@ fn plan(groups: &BTreeSet<Group>) -> Plan {
         match group {
             Group::Build => steps.extend(ebpf::missing()),
             Group::Cluster => steps.extend(cluster::missing()),
+            Group::Vm => steps.extend(kernels::missing()),
             Group::Netns | Group::Checks => {}
         }
     }

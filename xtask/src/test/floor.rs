@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use super::libtest;
 use super::tally::Tally;
 use crate::setup::{self, Group};
-use crate::{build, deny, process, tidy, workspace};
+use crate::{build, deny, process, tidy, vm, workspace};
 
 /// A floor of tests: what can be shown with what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -21,6 +21,8 @@ pub(crate) enum Floor {
     Netns,
     /// A real kube-apiserver and etcd
     Cluster,
+    /// The kernel floor and some of the netns floor under other kernels
+    Vm,
 }
 
 /// The packages whose own tests are the host floor.
@@ -31,7 +33,7 @@ const TEST_FEATURES: &str = "proxy-common/user,proxy-ebpf/testing";
 
 impl Floor {
     /// All floors, the cheapest first.
-    pub(super) const ALL: [Self; 4] = [Self::Host, Self::Kernel, Self::Netns, Self::Cluster];
+    pub(super) const ALL: [Self; 5] = [Self::Host, Self::Kernel, Self::Netns, Self::Cluster, Self::Vm];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -39,6 +41,7 @@ impl Floor {
             Self::Kernel => "kernel",
             Self::Netns => "netns",
             Self::Cluster => "cluster",
+            Self::Vm => "vm",
         }
     }
 
@@ -48,6 +51,7 @@ impl Floor {
             Self::Host => &[Group::Build, Group::Checks],
             Self::Kernel | Self::Netns => &[Group::Build, Group::Netns],
             Self::Cluster => &[Group::Build, Group::Netns, Group::Cluster],
+            Self::Vm => &[Group::Build, Group::Netns, Group::Vm],
         }
     }
 
@@ -60,6 +64,8 @@ impl Floor {
             Self::Netns => 2,
             // Each test has an API server and etcd of its own, which take both cores while they start.
             Self::Cluster => 1,
+            // As many as the machine has processors.
+            Self::Vm => vm::PROCESSORS,
         }
     }
 
@@ -68,6 +74,7 @@ impl Floor {
         let result = match self {
             Self::Host => host(filter, tally),
             Self::Kernel | Self::Netns | Self::Cluster => self.integration(filter, tally),
+            Self::Vm => build::agent().and_then(|()| vm::run(filter, tally)),
         };
         if let Err(error) = result {
             tally.fail(format!("cannot run: {error:#}"));

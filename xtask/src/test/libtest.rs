@@ -36,7 +36,7 @@ pub(super) fn run(command: &mut Command, tally: &mut Tally) -> Result<()> {
 
 /// What was read so far of one or more test binaries.
 #[derive(Debug, Default)]
-pub(super) struct Reading {
+pub(crate) struct Reading {
     passed: usize,
     failures: Vec<String>,
     /// Tests of the binary that runs now, until its result line is read.
@@ -45,7 +45,7 @@ pub(super) struct Reading {
 
 impl Reading {
     /// Takes one line; lines that are not the harness's are passed over.
-    pub(super) fn line(&mut self, line: &str) {
+    pub(crate) fn line(&mut self, line: &str) {
         if let Some(count) = announced(line) {
             self.close_unfinished();
             self.running = Some(count);
@@ -64,7 +64,7 @@ impl Reading {
     }
 
     /// Adds everything to the tally; `success` is the exit of the command called `words`.
-    pub(super) fn finish(mut self, success: bool, words: &str, tally: &mut Tally) {
+    pub(crate) fn finish(mut self, success: bool, words: &str, tally: &mut Tally) {
         self.close_unfinished();
         if !success && self.failures.is_empty() {
             // Not a test's failure: the build, a doc test's build, the command itself.

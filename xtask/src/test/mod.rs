@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 pub(crate) use floor::Floor;
-use tally::Tally;
+pub(crate) use libtest::Reading;
+pub(crate) use tally::Tally;
 
 use crate::setup;
 

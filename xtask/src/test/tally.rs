@@ -2,29 +2,29 @@
 
 /// The result of a floor, or of all.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     passed: usize,
     failures: Vec<String>,
     notes: Vec<String>,
 }
 
 impl Tally {
-    pub(super) fn pass(&mut self, count: usize) {
+    pub(crate) fn pass(&mut self, count: usize) {
         self.passed += count;
     }
 
     /// Counts one failure; `what` is the name of a test, or the reason why none could run.
-    pub(super) fn fail(&mut self, what: String) {
+    pub(crate) fn fail(&mut self, what: String) {
         self.failures.push(what);
     }
 
     /// Keeps something the reader must know that is neither passed nor failed.
-    pub(super) fn note(&mut self, what: &str) {
+    pub(crate) fn note(&mut self, what: &str) {
         self.notes.push(what.to_owned());
     }
 
     /// Counts a check that is no libtest test.
-    pub(super) fn check(&mut self, name: &str, result: anyhow::Result<()>) {
+    pub(crate) fn check(&mut self, name: &str, result: anyhow::Result<()>) {
         match result {
             Ok(()) => {
                 println!("{name} ... ok");
@@ -37,25 +37,25 @@ impl Tally {
         }
     }
 
-    pub(super) fn passed(&self) -> usize {
+    pub(crate) fn passed(&self) -> usize {
         self.passed
     }
 
-    pub(super) fn failures(&self) -> &[String] {
+    pub(crate) fn failures(&self) -> &[String] {
         &self.failures
     }
 
-    pub(super) fn notes(&self) -> &[String] {
+    pub(crate) fn notes(&self) -> &[String] {
         &self.notes
     }
 
     /// Whether nothing was counted at all.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.passed == 0 && self.failures.is_empty()
     }
 
     /// Adds another's counts, its failures under its name.
-    pub(super) fn add(&mut self, name: &str, other: &Self) {
+    pub(crate) fn add(&mut self, name: &str, other: &Self) {
         self.passed += other.passed;
         self.failures
             .extend(other.failures.iter().map(|failure| format!("{name}: {failure}")));

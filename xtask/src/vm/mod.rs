@@ -1,0 +1,236 @@
+//! The vm floor: the kernel floor and a smoke run of the netns floor under other kernels.
+
+mod cpio;
+mod image;
+mod machine;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use image::{Contents, TestRun};
+use machine::End;
+
+use crate::setup::{self, KERNELS};
+use crate::test::{Reading, Tally};
+use crate::{process, workspace};
+
+/// How long one machine may take; under emulation everything is some ten times slower.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// Processors of a machine, and so tests that run in it at once.
+pub(crate) const PROCESSORS: usize = 2;
+
+/// What of the netns floor shows that a kernel carries real traffic; all of it would take an hour under emulation.
+const SMOKE: &str = "smoke";
+
+/// Runs the floor under every kernel; a filter chooses tests by name.
+///
+/// # Errors
+/// The tests do not build, or a machine cannot be made; failures of tests and machines are in the tally.
+pub(crate) fn run(filter: Option<&str>, tally: &mut Tally) -> Result<()> {
+    let built = build_tests()?;
+    let folder = workspace::target().join("vm");
+    fs::create_dir_all(&folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
+    let tests = runs(&built, filter)?;
+    let contents = Contents {
+        agent: &workspace::agent(),
+        helpers: &built.helpers,
+        tests: &tests,
+    };
+    for series in KERNELS {
+        let mut under = Tally::default();
+        if let Err(error) = under_kernel(series, &folder, &contents, &mut under) {
+            under.fail(format!("{error:#}"));
+        }
+        tally.add(series, &under);
+    }
+    Ok(())
+}
+
+fn runs(built: &Built, filter: Option<&str>) -> Result<Vec<TestRun>> {
+    let run = |name: &'static str, default: Option<&str>| {
+        let arguments = filter.or(default).into_iter().map(str::to_owned);
+        let arguments = arguments.chain([format!("--test-threads={PROCESSORS}")]).collect();
+        Ok::<_, anyhow::Error>(TestRun {
+            name,
+            binary: built.test(name)?,
+            arguments,
+        })
+    };
+    Ok(vec![run("kernel", None)?, run("netns", Some(SMOKE))?])
+}
+
+fn under_kernel(series: &'static str, folder: &Path, contents: &Contents<'_>, tally: &mut Tally) -> Result<()> {
+    let kernel = setup::kernel(series)?;
+    let initramfs = folder.join(format!("{series}.cpio"));
+    let console = folder.join(format!("{series}.console"));
+    image::write(&initramfs, &kernel, contents)?;
+    println!("-- kernel {series}: its messages are in {} --", console.display());
+    let mut report = Report::default();
+    let end = machine::run(&kernel.image, &initramfs, &console, PATIENCE, |line| {
+        report.line(line, tally)
+    })?;
+    if end == End::Deadline {
+        tally.fail(format!(
+            "the machine did not end within {} minutes",
+            PATIENCE.as_secs() / 60
+        ));
+    }
+    let complete = report.finish(tally);
+    if !complete || end == End::Deadline {
+        println!("-- the last lines of the console --\n{}", machine::tail(&console));
+    }
+    fs::remove_file(&initramfs).with_context(|| format!("{}: cannot be removed", initramfs.display()))
+}
+
+/// What a machine wrote, test binary by test binary.
+#[derive(Default)]
+struct Report {
+    current: Option<(String, Reading)>,
+    is_complete: bool,
+}
+
+impl Report {
+    fn line(&mut self, line: &str, tally: &mut Tally) {
+        println!("{line}");
+        if let Some(name) = line.strip_prefix(image::BEGIN) {
+            self.current = Some((name.trim().to_owned(), Reading::default()));
+        } else if let Some(end) = line.strip_prefix(image::END) {
+            self.close(end.ends_with(" 0"), tally);
+        } else if line == image::DONE {
+            self.is_complete = true;
+        } else if let Some((_, reading)) = &mut self.current {
+            reading.line(line);
+        }
+    }
+
+    fn close(&mut self, success: bool, tally: &mut Tally) {
+        if let Some((name, reading)) = self.current.take() {
+            let mut tests = Tally::default();
+            reading.finish(success, &name, &mut tests);
+            tally.add(&name, &tests);
+        }
+    }
+
+    /// Whether everything ran; a binary that was cut off is a failure.
+    fn finish(mut self, tally: &mut Tally) -> bool {
+        self.close(false, tally);
+        if !self.is_complete {
+            tally.fail("the machine ended before its tests did".to_owned());
+        }
+        self.is_complete
+    }
+}
+
+/// What cargo made of the tests crate.
+struct Built {
+    tests: Vec<PathBuf>,
+    helpers: Vec<PathBuf>,
+}
+
+impl Built {
+    /// The test binary of a name: `name-HASH`.
+    fn test(&self, name: &str) -> Result<PathBuf> {
+        let is_named = |path: &&PathBuf| {
+            let file = path
+                .file_name()
+                .map(|file| file.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            file.rsplit_once('-').is_some_and(|(stem, _)| stem == name)
+        };
+        match self.tests.iter().find(is_named) {
+            Some(path) => Ok(path.clone()),
+            None => bail!("the tests crate has no test called {name}"),
+        }
+    }
+}
+
+fn build_tests() -> Result<Built> {
+    let mut cargo = process::cargo();
+    cargo
+        .current_dir(workspace::root())
+        .stderr(std::process::Stdio::inherit());
+    cargo.args([
+        "test",
+        "--package",
+        "tests",
+        "--tests",
+        "--bins",
+        "--no-run",
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
+    let (tests, helpers) = executables(&process::output(&mut cargo)?);
+    Ok(Built { tests, helpers })
+}
+
+/// The executables in cargo's messages: test binaries, which lie in `deps/`, and the programs of the crate.
+fn executables(messages: &str) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    // One message a line; a path with a quote in it would be a checkout nobody can build in.
+    let paths = messages
+        .lines()
+        .filter_map(|line| line.split_once("\"executable\":\"")?.1.split('"').next());
+    paths
+        .map(PathBuf::from)
+        .partition(|path| path.parent().is_some_and(|folder| folder.ends_with("deps")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_binaries_and_programs_are_told_apart() {
+        let messages = "{\"reason\":\"compiler-artifact\",\"executable\":\"/t/debug/deps/kernel-1f\",\"fresh\":true}\n\
+                        {\"reason\":\"compiler-artifact\",\"executable\":\"/t/debug/peer\",\"fresh\":true}\n\
+                        {\"reason\":\"compiler-artifact\",\"executable\":null}\n";
+        let (tests, helpers) = executables(messages);
+        assert_eq!(helpers, [PathBuf::from("/t/debug/peer")]);
+        let built = Built { tests, helpers };
+        assert_eq!(built.test("kernel").unwrap(), PathBuf::from("/t/debug/deps/kernel-1f"));
+        assert_eq!(
+            built.test("netns").unwrap_err().to_string(),
+            "the tests crate has no test called netns"
+        );
+    }
+
+    fn report(lines: &[&str]) -> (Tally, bool) {
+        let mut tally = Tally::default();
+        let mut report = Report::default();
+        lines.iter().for_each(|line| report.line(line, &mut tally));
+        let complete = report.finish(&mut tally);
+        (tally, complete)
+    }
+
+    const OK: &str = "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.01s";
+
+    #[test]
+    fn a_machine_that_ran_everything_is_counted() {
+        let lines = [
+            "fairlead-vm begin kernel",
+            "running 3 tests",
+            OK,
+            "fairlead-vm end kernel 0",
+            "fairlead-vm done",
+        ];
+        let (tally, complete) = report(&lines);
+        assert_eq!((tally.passed(), tally.failures().len(), complete), (3, 0, true));
+    }
+
+    #[test]
+    fn a_machine_that_stops_half_way_has_failed() {
+        let (tally, complete) = report(&["fairlead-vm begin kernel", "running 3 tests", "test a ... ok"]);
+        let expected = [
+            "kernel: a binary of 3 tests ended without a result",
+            "the machine ended before its tests did",
+        ];
+        assert_eq!((tally.failures(), complete), (&expected.map(str::to_owned)[..], false));
+    }
+
+    #[test]
+    fn a_machine_that_never_came_up_has_failed() {
+        assert!(!report(&[]).0.failures().is_empty());
+    }
+}
