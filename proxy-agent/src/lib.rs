@@ -5,4 +5,7 @@ pub mod cli;
 pub mod settings;
 pub mod agent;
 pub mod desired;
+pub mod diff;
+pub mod apply;
+pub mod address;
 pub mod error;

@@ -1,0 +1,665 @@
+//! Services in imagined maps: published, changed, taken away, and taken over after a kill at any write.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use proptest::{collection::vec, prelude::*};
+use proxy_common::{
+    block::{BlockEntry, BlockHeader, FlipWord},
+    endpoint::serving,
+    family::{FamilyKind, V4, V6},
+    frontend::{Frontend, FrontendKey, FrontendKind},
+    names::{EndpointName, ServiceName},
+    net::Protocol,
+};
+
+use super::{
+    grace::Hand,
+    key::SocketKey,
+    maps::Dual,
+    memory::{MemoryTable, MemoryWords, Power},
+    *,
+};
+use crate::desired::{DesiredEndpoint, DesiredFrontend, Views};
+
+/// Maps that outlive the applier, as the kernel's do.
+#[derive(Clone)]
+struct World {
+    power: Power,
+    frontends: (
+        MemoryTable<FrontendKey<V4>, Frontend>,
+        MemoryTable<FrontendKey<V6>, Frontend>,
+    ),
+    targets: (MemoryTable<FrontendKey<V4>, u32>, MemoryTable<FrontendKey<V6>, u32>),
+    services: MemoryWords,
+    endpoints: MemoryWords,
+    state: MemoryWords,
+    service_names: MemoryTable<u32, ServiceName>,
+    endpoint_names: MemoryTable<u32, EndpointName>,
+}
+
+const SERVICES: usize = 16;
+const CELLS: usize = 96;
+const ENDPOINTS: usize = 48;
+
+impl World {
+    fn new() -> Self {
+        Self::sized(SERVICES, CELLS, ENDPOINTS, 64)
+    }
+
+    fn sized(services: usize, cells: usize, endpoints: usize, frontends: usize) -> Self {
+        let power = &Power::default();
+        World {
+            frontends: (
+                MemoryTable::new("FRONTENDS_V4", frontends, power),
+                MemoryTable::new("FRONTENDS_V6", frontends, power),
+            ),
+            targets: (
+                MemoryTable::new("TARGETS_V4", 64, power),
+                MemoryTable::new("TARGETS_V6", 64, power),
+            ),
+            services: MemoryWords::new(services, power),
+            endpoints: MemoryWords::new(cells * 4, power),
+            state: MemoryWords::new(endpoints * 4, power),
+            service_names: MemoryTable::new("SERVICE_NAMES", services, power),
+            endpoint_names: MemoryTable::new("ENDPOINT_NAMES", endpoints, power),
+            power: power.clone(),
+        }
+    }
+
+    fn maps(&self) -> ServiceMaps {
+        let world = self.clone();
+        ServiceMaps {
+            frontends: Dual {
+                v4: Box::new(world.frontends.0),
+                v6: Box::new(world.frontends.1),
+            },
+            targets: Dual {
+                v4: Box::new(world.targets.0),
+                v6: Box::new(world.targets.1),
+            },
+            services: Box::new(world.services),
+            endpoints: Box::new(world.endpoints),
+            state: Box::new(world.state),
+            service_names: Box::new(world.service_names),
+            endpoint_names: Box::new(world.endpoint_names),
+            writes: 0,
+        }
+    }
+
+    fn agent(&self) -> (Applier, Hand) {
+        let (grace, hand) = Grace::by_hand();
+        (Applier::adopt(self.maps(), grace).expect("the maps can be read"), hand)
+    }
+
+    /// What the data path would find at an address: the endpoints of the cluster's view.
+    fn lookup(&self, key: &SocketKey) -> Option<Result<Vec<SocketKey>, String>> {
+        let maps = self.maps();
+        let frontend = maps.frontend(key).expect("memory")?;
+        let word = maps.flip_word(frontend.service);
+        Some(read_set(&maps, key, frontend.service, word))
+    }
+
+    fn flows(&mut self, endpoint: u32, flows: u64) {
+        use super::map::Words as _;
+        self.state.store(endpoint as usize * 4 + 1, flows);
+    }
+}
+
+fn read_set(maps: &ServiceMaps, key: &SocketKey, service: u32, word: FlipWord) -> Result<Vec<SocketKey>, String> {
+    if !word.is_some() {
+        return Err(format!("{key}: service {service} has no block"));
+    }
+    let (header, entries): (BlockHeader, Vec<BlockEntry>) = maps
+        .block(word.cell())
+        .ok_or_else(|| format!("{key}: cell {} is no block", word.cell()))?;
+    if (header.generation, header.service) != (word.generation(), service) {
+        return Err(format!("{key}: the word says {word:?}, the block {header:?}"));
+    }
+    entries
+        .iter()
+        .map(|entry| {
+            if (entry.generation, entry.service) != (word.generation(), service) {
+                return Err(format!("{key}: the word says {word:?}, an entry {entry:?}"));
+            }
+            let marks = maps.state(entry.endpoint).flags;
+            if marks & serving::ELIGIBLE == 0 {
+                return Err(format!(
+                    "{key}: endpoint {} is chosen and has marks {marks}",
+                    entry.endpoint
+                ));
+            }
+            Ok(SocketKey {
+                address: entry.address,
+                port: entry.port,
+                ..*key
+            })
+        })
+        .collect()
+}
+
+fn id(number: u8, family: FamilyKind) -> ServicePortId {
+    ServicePortId {
+        namespace: "shop".into(),
+        name: format!("web-{number}").into(),
+        port: "http".into(),
+        protocol: Protocol::Tcp,
+        family,
+    }
+}
+
+fn ip(family: FamilyKind, net: u8, host: u8) -> IpAddr {
+    let text = match family {
+        FamilyKind::V4 => format!("10.{net}.0.{host}"),
+        FamilyKind::V6 => format!("fd00:{net}::{host}"),
+    };
+    text.parse().expect("an address")
+}
+
+fn service(family: FamilyKind, frontends: &[u8], endpoints: &[(u8, Views)]) -> DesiredService {
+    let kind = FrontendKind::ClusterIp;
+    let frontend = |host: &u8| DesiredFrontend {
+        address: ip(family, 96, *host),
+        port: 80,
+        kind,
+    };
+    let endpoint = |(host, views): &(u8, Views)| DesiredEndpoint {
+        address: ip(family, 1, *host),
+        port: 8080,
+        views: *views,
+    };
+    DesiredService {
+        frontends: frontends.iter().map(frontend).collect(),
+        flags: 0,
+        affinity_seconds: 0,
+        endpoints: endpoints.iter().map(endpoint).collect(),
+    }
+}
+
+fn both(endpoints: &[u8]) -> Vec<(u8, Views)> {
+    endpoints.iter().map(|host| (*host, Views::Both)).collect()
+}
+
+fn key(family: FamilyKind, host: u8) -> SocketKey {
+    SocketKey::new(ip(family, 96, host), 80, Protocol::Tcp)
+}
+
+fn targets(family: FamilyKind, hosts: &[u8]) -> Vec<SocketKey> {
+    hosts
+        .iter()
+        .map(|host| SocketKey::new(ip(family, 1, *host), 8080, Protocol::Tcp))
+        .collect()
+}
+
+type State = BTreeMap<ServicePortId, DesiredService>;
+
+fn changes(services: impl IntoIterator<Item = (ServicePortId, Option<DesiredService>)>) -> Changes {
+    Changes {
+        services: services.into_iter().collect(),
+        node: None,
+        complete: true,
+    }
+}
+
+fn everything(state: &State) -> Changes {
+    changes(state.iter().map(|(id, desired)| (id.clone(), Some(desired.clone()))))
+}
+
+/// What leads from one state to the next.
+fn step(from: &State, to: &State) -> Changes {
+    let gone = from
+        .keys()
+        .filter(|id| !to.contains_key(id))
+        .map(|id| (id.clone(), None));
+    let changed = to.iter().filter(|(id, desired)| from.get(id) != Some(desired));
+    changes(gone.chain(changed.map(|(id, desired)| (id.clone(), Some(desired.clone())))))
+}
+
+/// The maps hold exactly this state, and nothing is used that is not needed.
+fn check(world: &World, applier: &mut Applier, hand: &Hand, state: &State) {
+    hand.pass();
+    applier.settle();
+    let mut frontends = BTreeMap::new();
+    let mut counted: BTreeMap<SocketKey, u32> = BTreeMap::new();
+    for (id, desired) in state {
+        let eligible = desired
+            .endpoints
+            .iter()
+            .filter(|endpoint| endpoint.views != Views::Neither);
+        let set: Vec<_> = eligible
+            .map(|e| SocketKey::new(e.address, e.port, id.protocol))
+            .collect();
+        for frontend in &desired.frontends {
+            frontends.insert(
+                SocketKey::new(frontend.address, frontend.port, id.protocol),
+                set.clone(),
+            );
+        }
+        for endpoint in &desired.endpoints {
+            *counted
+                .entry(SocketKey::new(endpoint.address, endpoint.port, id.protocol))
+                .or_default() += 1;
+        }
+    }
+    let maps = world.maps();
+    let found: BTreeMap<_, _> = maps.all_frontends().expect("memory").into_iter().collect();
+    assert_eq!(found.keys().collect::<Vec<_>>(), frontends.keys().collect::<Vec<_>>());
+    for (key, set) in frontends {
+        assert_eq!(world.lookup(&key), Some(Ok(set)));
+    }
+    assert_eq!(
+        maps.all_targets()
+            .expect("memory")
+            .into_iter()
+            .collect::<BTreeMap<_, _>>(),
+        counted
+    );
+    let usage = applier.usage();
+    let endpoints: usize = state.values().map(|desired| desired.endpoints.len()).sum();
+    let eligible =
+        |desired: &DesiredService| desired.endpoints.iter().filter(|e| e.views != Views::Neither).count() + 1;
+    let cells: usize = state.values().map(eligible).sum::<usize>() + 1;
+    assert_eq!(
+        (usage.services as usize, usage.endpoints as usize),
+        (state.len(), endpoints)
+    );
+    assert_eq!(usage.cells as usize, cells);
+    assert_eq!((usage.waiting, usage.lingering), (0, 0));
+    let adopted = adopt::read(&maps).expect("memory");
+    assert_eq!(adopted.findings, []);
+    assert_eq!(adopted.actual.endpoints().count(), endpoints);
+}
+
+fn state(services: &[(u8, FamilyKind, DesiredService)]) -> State {
+    services
+        .iter()
+        .map(|(number, family, desired)| (id(*number, *family), desired.clone()))
+        .collect()
+}
+
+const FAMILIES: [FamilyKind; 2] = [FamilyKind::V4, FamilyKind::V6];
+
+#[test]
+fn a_service_is_published_changed_and_taken_away() {
+    for family in FAMILIES {
+        let world = World::new();
+        let (mut applier, hand) = world.agent();
+        let first = state(&[(1, family, service(family, &[1], &both(&[1, 2])))]);
+        applier.apply(&everything(&first));
+        check(&world, &mut applier, &hand, &first);
+        let second = state(&[(1, family, service(family, &[1, 2], &both(&[2, 3])))]);
+        applier.apply(&step(&first, &second));
+        check(&world, &mut applier, &hand, &second);
+        applier.apply(&step(&second, &State::new()));
+        check(&world, &mut applier, &hand, &State::new());
+    }
+}
+
+#[test]
+fn a_service_without_endpoints_has_an_empty_block() {
+    let world = World::new();
+    let (mut applier, hand) = world.agent();
+    let wanted = state(&[(1, FamilyKind::V4, service(FamilyKind::V4, &[1], &[]))]);
+    applier.apply(&everything(&wanted));
+    check(&world, &mut applier, &hand, &wanted);
+    assert_eq!(world.lookup(&key(FamilyKind::V4, 1)), Some(Ok(vec![])));
+}
+
+#[test]
+fn a_restart_without_a_change_writes_nothing() {
+    let world = World::new();
+    let (mut applier, hand) = world.agent();
+    let views = [
+        (1, Views::LocalOnly),
+        (2, Views::Both),
+        (3, Views::ClusterOnly),
+        (4, Views::Neither),
+    ];
+    let wanted = state(&[
+        (1, FamilyKind::V4, service(FamilyKind::V4, &[1, 2], &views)),
+        (2, FamilyKind::V6, service(FamilyKind::V6, &[1], &views)),
+        (3, FamilyKind::V4, service(FamilyKind::V4, &[3], &[])),
+    ]);
+    applier.apply(&everything(&wanted));
+    check(&world, &mut applier, &hand, &wanted);
+    drop(applier);
+    world.power.restore();
+    let (mut applier, hand) = world.agent();
+    applier.apply(&everything(&wanted));
+    hand.pass();
+    applier.settle();
+    assert_eq!((world.power.writes(), applier.usage().writes), (0, 0));
+    check(&world, &mut applier, &hand, &wanted);
+}
+
+#[test]
+fn nothing_is_taken_away_before_everything_is_named() {
+    let world = World::new();
+    let (mut applier, _) = world.agent();
+    let family = FamilyKind::V4;
+    let before = state(&[
+        (1, family, service(family, &[1], &both(&[1]))),
+        (2, family, service(family, &[2], &both(&[2]))),
+    ]);
+    applier.apply(&everything(&before));
+    let (mut applier, hand) = world.agent();
+    let first = changes([(id(1, family), before.get(&id(1, family)).cloned())]);
+    applier.apply(&Changes {
+        complete: false,
+        ..first
+    });
+    assert_eq!(world.lookup(&key(family, 2)), Some(Ok(targets(family, &[2]))));
+    applier.apply(&Changes {
+        complete: true,
+        ..Changes::default()
+    });
+    assert_eq!(world.lookup(&key(family, 2)), None);
+    let after = before
+        .into_iter()
+        .filter(|(known, _)| *known == id(1, family))
+        .collect();
+    check(&world, &mut applier, &hand, &after);
+}
+
+#[test]
+fn endpoint_numbers_outlive_flips_and_restarts() {
+    let family = FamilyKind::V4;
+    let world = World::new();
+    let (mut applier, hand) = world.agent();
+    let number = |world: &World| {
+        let maps = world.maps();
+        let service = maps
+            .frontend(&key(family, 1))
+            .expect("memory")
+            .expect("a frontend")
+            .service;
+        let (_, entries) = maps.block(maps.flip_word(service).cell()).expect("a block");
+        let wanted = address_of(ip(family, 1, 2));
+        entries
+            .iter()
+            .find(|entry| entry.address == wanted)
+            .map(|entry| entry.endpoint)
+    };
+    applier.apply(&everything(&state(&[(
+        1,
+        family,
+        service(family, &[1], &both(&[1, 2])),
+    )])));
+    let before = number(&world);
+    assert!(before.is_some());
+    applier.apply(&everything(&state(&[(
+        1,
+        family,
+        service(family, &[1], &both(&[2, 3])),
+    )])));
+    hand.pass();
+    applier.settle();
+    assert_eq!(number(&world), before);
+    let (mut applier, _) = world.agent();
+    applier.apply(&everything(&state(&[(
+        1,
+        family,
+        service(family, &[1], &both(&[0, 2])),
+    )])));
+    assert_eq!(number(&world), before);
+}
+
+fn address_of(address: IpAddr) -> proxy_common::net::Ip6 {
+    crate::address::widen(address)
+}
+
+#[test]
+fn a_number_that_a_flow_names_is_kept_until_the_flow_ends() {
+    let family = FamilyKind::V4;
+    let mut world = World::new();
+    let (mut applier, hand) = world.agent();
+    let before = state(&[(1, family, service(family, &[1], &both(&[1])))]);
+    applier.apply(&everything(&before));
+    let (number, _) = applier.actual().endpoints().next().expect("an endpoint");
+    world.flows(number, 2);
+    applier.apply(&step(&before, &State::new()));
+    hand.pass();
+    applier.settle();
+    assert_eq!(
+        (
+            applier.usage().services,
+            applier.usage().endpoints,
+            applier.usage().lingering
+        ),
+        (1, 1, 1)
+    );
+    assert_eq!(world.maps().state(number).flags, serving::IN_USE);
+    let (mut applier, hand) = world.agent();
+    applier.apply(&changes([]));
+    hand.pass();
+    applier.settle();
+    assert_eq!(applier.usage().lingering, 1);
+    world.flows(number, 0);
+    check(&world, &mut applier, &hand, &State::new());
+}
+
+#[test]
+fn an_endpoint_that_comes_back_before_the_grace_period_keeps_its_marks() {
+    let family = FamilyKind::V4;
+    let world = World::new();
+    let (mut applier, hand) = world.agent();
+    let with = state(&[(1, family, service(family, &[1], &both(&[1, 2])))]);
+    let without = state(&[(1, family, service(family, &[1], &both(&[1])))]);
+    applier.apply(&everything(&with));
+    applier.apply(&step(&with, &without));
+    applier.apply(&step(&without, &with));
+    check(&world, &mut applier, &hand, &with);
+}
+
+#[test]
+fn an_address_may_move_to_another_service_without_a_gap() {
+    let family = FamilyKind::V4;
+    let world = World::new();
+    let (mut applier, hand) = world.agent();
+    let before = state(&[
+        (1, family, service(family, &[1], &both(&[1]))),
+        (2, family, service(family, &[2], &both(&[2]))),
+    ]);
+    applier.apply(&everything(&before));
+    let after = state(&[(2, family, service(family, &[1, 2], &both(&[2])))]);
+    let watched = world.clone();
+    world.power.observe(move || {
+        let set = watched.lookup(&key(family, 1)).expect("the address is always answered");
+        assert!(
+            [Ok(targets(family, &[1])), Ok(targets(family, &[2]))].contains(&set),
+            "{set:?}"
+        );
+    });
+    applier.apply(&step(&before, &after));
+    check(&world, &mut applier, &hand, &after);
+}
+
+#[test]
+fn cells_are_not_used_again_before_the_grace_period() {
+    let family = FamilyKind::V4;
+    let world = World::sized(4, 6, 32, 8);
+    let (mut applier, hand) = world.agent();
+    let sets = [both(&[1]), both(&[2]), both(&[3])].map(|set| state(&[(1, family, service(family, &[1], &set))]));
+    applier.apply(&everything(&sets[0]));
+    applier.apply(&step(&sets[0], &sets[1]));
+    let report = applier.apply(&step(&sets[1], &sets[2]));
+    assert!(
+        matches!(&report.failures[..], [(_, ApplyError::Arena { needed: 2, .. })]),
+        "{report:?}"
+    );
+    assert_eq!(world.lookup(&key(family, 1)), Some(Ok(targets(family, &[2]))));
+    hand.pass();
+    applier.settle();
+    applier.apply(&everything(&sets[2]));
+    check(&world, &mut applier, &hand, &sets[2]);
+}
+
+#[test]
+fn a_full_map_leaves_the_old_set_in_force_and_is_tried_again() {
+    let family = FamilyKind::V4;
+    for (services, cells, endpoints, frontends) in [(2, 96, 48, 64), (16, 5, 48, 64), (16, 96, 3, 64), (16, 96, 48, 1)]
+    {
+        let world = World::sized(services, cells, endpoints, frontends);
+        let (mut applier, hand) = world.agent();
+        let fits = state(&[(1, family, service(family, &[1], &both(&[1, 2])))]);
+        applier.apply(&everything(&fits));
+        check(&world, &mut applier, &hand, &fits);
+        let other = state(&[(2, family, service(family, &[2], &both(&[3, 4])))]);
+        let report = applier.apply(&step(&State::new(), &other));
+        assert_eq!(report.failures.len(), 1, "{services} {cells} {endpoints} {frontends}");
+        assert_eq!(world.lookup(&key(family, 1)), Some(Ok(targets(family, &[1, 2]))));
+        applier.apply(&step(&fits, &State::new()));
+        hand.pass();
+        applier.settle();
+        applier.apply(&everything(&other));
+        check(&world, &mut applier, &hand, &other);
+    }
+}
+
+#[test]
+fn damage_is_found_and_repaired() {
+    use super::map::{Table as _, Words as _};
+    let family = FamilyKind::V4;
+    let wanted = state(&[
+        (1, family, service(family, &[1], &both(&[1, 2]))),
+        (2, family, service(family, &[2], &[])),
+    ]);
+    let damages: [fn(&mut World); 5] = [
+        |world| world.endpoints.store(4 * 2, 77),
+        |world| world.services.store(2, FlipWord::new(9_999_999, 1).0),
+        |world| world.state.store(4 * 9, serving::IN_USE),
+        |world| drop(world.targets.0.put(&key(FamilyKind::V4, 9).narrowed(), &3)),
+        |world| {
+            drop(world.frontends.0.put(
+                &key(FamilyKind::V4, 9).narrowed(),
+                &Frontend::new(12, FrontendKind::External),
+            ))
+        },
+    ];
+    for damage in damages {
+        let mut world = World::new();
+        let (mut applier, hand) = world.agent();
+        applier.apply(&everything(&wanted));
+        hand.pass();
+        applier.settle();
+        damage(&mut world);
+        assert_eq!(adopt::read(&world.maps()).expect("memory").findings.len(), 1);
+        let (mut applier, hand) = world.agent();
+        applier.apply(&everything(&wanted));
+        check(&world, &mut applier, &hand, &wanted);
+    }
+}
+
+fn any_state() -> impl Strategy<Value = State> {
+    let views = prop_oneof![
+        Just(Views::LocalOnly),
+        Just(Views::Both),
+        Just(Views::ClusterOnly),
+        Just(Views::Neither)
+    ];
+    let endpoints = proptest::collection::btree_map(1_u8..6, views, 0..4);
+    let services = vec((0_u8..2, any::<bool>(), endpoints, any::<bool>()), 0..4);
+    services.prop_map(|services| {
+        let mut owned = BTreeMap::new();
+        for (number, (frontend, v6, endpoints, _)) in (0_u8..).zip(&services).filter(|(_, service)| service.3) {
+            let family = FAMILIES[usize::from(*v6)];
+            let endpoints: Vec<_> = endpoints.iter().map(|(host, views)| (*host, *views)).collect();
+            let free = |host: &u8| {
+                owned.values().all(|other: &DesiredService| {
+                    other
+                        .frontends
+                        .iter()
+                        .all(|frontend| frontend.address != ip(family, 96, *host))
+                })
+            };
+            let frontends: Vec<u8> = [*frontend, number + 10].into_iter().filter(free).collect();
+            owned.insert(id(number, family), service(family, &frontends, &endpoints));
+        }
+        owned
+    })
+}
+
+/// What may be found at an address while one state becomes another.
+fn allowed(states: &[State], key: &SocketKey) -> Vec<Option<Vec<SocketKey>>> {
+    let find = |state: &State| {
+        let has = |desired: &&DesiredService| {
+            desired
+                .frontends
+                .iter()
+                .any(|frontend| SocketKey::new(frontend.address, frontend.port, key.protocol) == *key)
+        };
+        state.values().find(has).map(|desired| {
+            let order = |views| desired.endpoints.iter().filter(move |endpoint| endpoint.views == views);
+            let in_block = [Views::LocalOnly, Views::Both, Views::ClusterOnly]
+                .into_iter()
+                .flat_map(order);
+            in_block
+                .map(|e| SocketKey::new(e.address, e.port, key.protocol))
+                .collect()
+        })
+    };
+    states.iter().map(find).collect()
+}
+
+fn keys() -> Vec<SocketKey> {
+    let hosts = (0..2).chain(10..14);
+    hosts
+        .flat_map(|host| FAMILIES.map(|family| key(family, host)))
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Killed after each single write of a change, then started again with the same objects.
+    #[test]
+    fn a_kill_after_any_write_is_repaired_by_the_next_start(before in any_state(), after in any_state(), pass in any::<bool>()) {
+        for cut in 0.. {
+            let world = World::new();
+            let (mut applier, hand) = world.agent();
+            applier.apply(&everything(&before));
+            hand.pass();
+            applier.settle();
+            world.power.cut_after(cut);
+            let watched = world.clone();
+            let states = [before.clone(), after.clone()];
+            world.power.observe(move || {
+                for key in keys() {
+                    let found = watched.lookup(&key).transpose();
+                    let Ok(set) = found else { panic!("{found:?}") };
+                    assert!(allowed(&states, &key).contains(&set), "{key}: {set:?}");
+                }
+            });
+            applier.apply(&step(&before, &after));
+            if pass {
+                hand.pass();
+                applier.settle();
+            }
+            let all_done = world.power.writes() < cut;
+            drop(applier);
+            world.power.restore();
+            let (mut applier, hand) = world.agent();
+            applier.apply(&everything(&after));
+            check_sets(&world, &after);
+            hand.pass();
+            applier.settle();
+            check_sets(&world, &after);
+            prop_assert_eq!(adopt::read(&world.maps()).expect("memory").findings, []);
+            prop_assert_eq!(applier.usage().services as usize, after.len());
+            if all_done {
+                break;
+            }
+        }
+    }
+}
+
+/// Every address leads to what it should.
+fn check_sets(world: &World, state: &State) {
+    for key in keys() {
+        let found = world.lookup(&key).transpose();
+        assert_eq!(
+            found.as_ref().ok(),
+            Some(&allowed(std::slice::from_ref(state), &key)[0]),
+            "{key}: {found:?}"
+        );
+    }
+}
