@@ -95,7 +95,7 @@ pub fn diff(desired: &DesiredService, protocol: Protocol, published: &Published)
         .block
         .as_ref()
         .is_some_and(|block_in_force| is_same(&block, block_in_force));
-    let (add, remove) = frontends(desired, protocol, published);
+    let (add, remove) = frontends(desired, protocol, &published.frontends);
     Plan {
         marks: marks(desired, published),
         block: (!in_force).then_some(block),
@@ -153,21 +153,24 @@ fn is_same(new: &NewBlock, (header, entries): &(BlockHeader, Vec<BlockEntry>)) -
             .eq(entries.iter().map(|entry| (entry.address, entry.port)))
 }
 
-fn frontends(
+/// The addresses that have to be added and those that have to be taken away, where `published`, sorted, lead to the
+/// service.
+#[must_use]
+pub fn frontends(
     desired: &DesiredService,
     protocol: Protocol,
-    published: &Published,
+    published: &[(SocketKey, FrontendKind)],
 ) -> (Vec<(SocketKey, FrontendKind)>, Vec<SocketKey>) {
     let wanted: BTreeMap<_, _> = desired
         .frontends
         .iter()
         .map(|frontend| (SocketKey::new(frontend.address, frontend.port, protocol), frontend.kind))
         .collect();
-    let remove = published.frontends.iter().map(|(key, _)| *key);
+    let remove = published.iter().map(|(key, _)| *key);
     let remove = remove.filter(|key| !wanted.contains_key(key)).collect();
     let add = wanted
         .into_iter()
-        .filter(|frontend| published.frontends.binary_search(frontend).is_err());
+        .filter(|frontend| published.binary_search(frontend).is_err());
     (add.collect(), remove)
 }
 

@@ -12,17 +12,18 @@ use super::{
     Applier, ApplyError, Report,
     actual::{EndpointSlot, ServiceSlot},
     key::SocketKey,
+    map::TableError,
     retire::Retired,
 };
 use crate::{
     desired::{DesiredService, ServicePortId},
-    diff::{LEAVING, MarkChange, NewBlock, diff},
+    diff::{LEAVING, MarkChange, NewBlock, diff, frontends},
 };
 
-/// What a pass still has to do once all sets are published.
+/// What a pass has to do beside publishing sets.
 #[derive(Default)]
 struct Rest {
-    add: Vec<(u32, SocketKey, FrontendKind)>,
+    add: BTreeMap<SocketKey, (u32, FrontendKind)>,
     remove: Vec<(u32, SocketKey)>,
     gone: Vec<u32>,
     retired: Vec<Retired>,
@@ -30,17 +31,22 @@ struct Rest {
 }
 
 impl Applier {
-    /// Brings services to their desired state; `None`: the service goes.
+    /// Brings services to their desired state; `None`: the service goes. Addresses that go, go first: none of them shall
+    /// lead to a set that it never had. One that moves is left until its new service is published.
     pub(super) fn pass(&mut self, services: &BTreeMap<&ServicePortId, Option<&DesiredService>>) -> Report {
         let mut rest = Rest::default();
-        for (id, desired) in services {
-            match desired {
-                Some(desired) => {
-                    if let Err(error) = self.publish(id, desired, &mut rest) {
-                        rest.report.failures.push(((*id).clone(), error));
-                    }
-                }
-                None => self.prepare_removal(id, &mut rest),
+        let numbers: Vec<_> = services
+            .iter()
+            .map(|(id, desired)| self.prepare(id, *desired, &mut rest))
+            .collect();
+        self.remove_frontends(&mut rest);
+        for ((id, desired), number) in services.iter().zip(numbers) {
+            let (Some(desired), Some(number)) = (desired, number) else {
+                continue;
+            };
+            if let Err(error) = self.publish(number, id, desired, &mut rest) {
+                rest.add.retain(|_, (owner, _)| *owner != number);
+                rest.report.failures.push(((*id).clone(), error));
             }
         }
         self.add_frontends(&mut rest);
@@ -50,14 +56,36 @@ impl Applier {
         rest.report
     }
 
-    fn publish(&mut self, id: &ServicePortId, desired: &DesiredService, rest: &mut Rest) -> Result<(), ApplyError> {
-        let number = self.number_of(id)?;
+    /// Finds the number of a service that stays or comes, and which addresses it gains and loses.
+    fn prepare(&mut self, id: &ServicePortId, desired: Option<&DesiredService>, rest: &mut Rest) -> Option<u32> {
+        let Some(desired) = desired else {
+            self.prepare_removal(id, rest);
+            return None;
+        };
+        let number = match self.number_of(id) {
+            Ok(number) => number,
+            Err(error) => {
+                rest.report.failures.push((id.clone(), error));
+                return None;
+            }
+        };
+        let slot = self.actual.service(number)?;
+        let (add, remove) = frontends(desired, id.protocol, &slot.frontends);
+        rest.add
+            .extend(add.into_iter().map(|(key, kind)| (key, (number, kind))));
+        rest.remove.extend(remove.into_iter().map(|key| (number, key)));
+        Some(number)
+    }
+
+    fn publish(
+        &mut self,
+        number: u32,
+        id: &ServicePortId,
+        desired: &DesiredService,
+        rest: &mut Rest,
+    ) -> Result<(), ApplyError> {
         let published = self.actual.published(number, &self.maps);
         let plan = diff(desired, id.protocol, &published);
-        rest.remove.extend(plan.remove.iter().map(|key| (number, *key)));
-        if plan.is_empty() {
-            return Ok(());
-        }
         for change in plan.marks.iter().filter(|change| change.marks != LEAVING) {
             self.raise(number, change, rest)?;
         }
@@ -65,16 +93,10 @@ impl Applier {
             self.replace_block(number, block, rest)?;
             rest.report.published += 1;
         }
-        for endpoint in plan
-            .marks
-            .iter()
-            .filter(|change| change.marks == LEAVING)
-            .filter_map(|change| change.number)
-        {
+        let gone = plan.marks.iter().filter(|change| change.marks == LEAVING);
+        for endpoint in gone.filter_map(|change| change.number) {
             self.lower(endpoint, LEAVING, rest);
         }
-        rest.add
-            .extend(plan.add.iter().map(|(key, kind)| (number, *key, *kind)));
         Ok(())
     }
 
@@ -210,7 +232,7 @@ impl Applier {
     }
 
     fn add_frontends(&mut self, rest: &mut Rest) {
-        for (number, key, kind) in std::mem::take(&mut rest.add) {
+        for (key, (number, kind)) in std::mem::take(&mut rest.add) {
             match self.maps.put_frontend(&key, Frontend::new(number, kind)) {
                 Ok(()) => self.remember(number, |frontends| {
                     frontends.retain(|(known, _)| *known != key);
@@ -221,20 +243,30 @@ impl Applier {
         }
     }
 
-    /// An address that another service has taken over by now is left to it.
+    /// An address that is about to lead to another service is left for a second call, which comes after that.
     fn remove_frontends(&mut self, rest: &mut Rest) {
         for (number, key) in std::mem::take(&mut rest.remove) {
-            let removed = self.maps.frontend(&key).and_then(|frontend| {
-                if frontend.is_some_and(|frontend| frontend.service == number) {
-                    self.maps.remove_frontend(&key)?;
-                }
-                Ok(())
-            });
-            match removed {
+            if rest.add.contains_key(&key) {
+                rest.remove.push((number, key));
+                continue;
+            }
+            match self.remove_frontend(number, &key) {
                 Ok(()) => self.remember(number, |frontends| frontends.retain(|(known, _)| *known != key)),
                 Err(error) => rest.fail(self.actual.service(number), error.into()),
             }
         }
+    }
+
+    /// Takes an address from a service, unless another has it by now.
+    fn remove_frontend(&mut self, number: u32, key: &SocketKey) -> Result<(), TableError> {
+        if self
+            .maps
+            .frontend(key)?
+            .is_some_and(|frontend| frontend.service == number)
+        {
+            self.maps.remove_frontend(key)?;
+        }
+        Ok(())
     }
 
     fn remember(&mut self, number: u32, change: impl FnOnce(&mut Vec<(SocketKey, FrontendKind)>)) {
