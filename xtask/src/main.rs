@@ -65,7 +65,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Setup { groups } => setup::command(&groups).map(|()| ExitCode::SUCCESS),
         Task::Build => build::command().map(|()| ExitCode::SUCCESS),
         Task::Test { floor, filter } => test::command(floor, filter.as_deref()),
-        Task::Tidy => tidy::command(),
+        Task::Tidy => tidy::command().map(|()| ExitCode::SUCCESS),
         Task::Demo { keep, down } => demo::command(keep, down),
     }
 }

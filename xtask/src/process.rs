@@ -58,6 +58,21 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{}` wrote something that is no UTF-8", words(command)))
 }
 
+/// Runs a command whose messages the user sees on standard error and returns what it wrote to standard output.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn read(command: &mut Command) -> Result<String> {
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("{} cannot be started", words(command)))?;
+    if !output.status.success() {
+        bail!("`{}` failed: {}", words(command), output.status);
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("`{}` wrote something that is no UTF-8", words(command)))
+}
+
 /// The cargo that runs this program, so that a nested call uses the same toolchain.
 pub(crate) fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))

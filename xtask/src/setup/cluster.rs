@@ -88,7 +88,7 @@ fn build(source: &Source) -> Result<()> {
         bail!("go: not found; the cluster floor builds etcd and Kubernetes with Go 1.26 or newer (https://go.dev/dl)");
     }
     let folder = folder()?;
-    let scratch = folder.join("build").join(source.programs[0].0);
+    let scratch = folder.join(format!("{}.build", source.programs[0].0));
     fs::create_dir_all(&scratch).with_context(|| format!("{}: cannot be made", scratch.display()))?;
     write_module(source, &scratch)?;
     let packages = source.programs.iter().map(|(_, package)| *package);

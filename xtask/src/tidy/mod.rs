@@ -10,13 +10,14 @@ mod modules;
 mod reasons;
 mod tests_are_sentences;
 mod places;
+mod flip_word;
 
 use std::fmt::{self, Display};
-use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use source::File;
 
+use crate::setup::{self, Group};
 use crate::workspace;
 
 /// Something that is not as it must be, as `path:line: what`.
@@ -56,33 +57,37 @@ const INVARIANTS: [Invariant; 7] = [
 /// Checks all invariants and prints each with what violates it.
 ///
 /// # Errors
-/// The checkout cannot be read.
-pub(crate) fn command() -> Result<ExitCode> {
-    Ok(if check().inspect_err(|error| eprintln!("error: {error:#}")).is_ok() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+/// As [`check`], or what is missing to build the kernel programs.
+pub(crate) fn command() -> Result<()> {
+    setup::require(&[Group::Build])?;
+    check()
 }
 
-/// As [`command`], for the test floors.
+/// As [`command`], for the test floors, which have set the machine up.
 ///
 /// # Errors
-/// The number of violations; they are on the terminal.
+/// How many invariants are violated, or that the checkout cannot be read; the violations are on the terminal.
 pub(crate) fn check() -> Result<()> {
     let files = source::read(workspace::root())?;
-    let mut count = 0;
+    let mut violated = 0;
     for (name, invariant) in INVARIANTS {
-        let violations = invariant(&files);
-        println!(
-            "tidy: {name} ... {}",
-            if violations.is_empty() { "ok" } else { "VIOLATED" }
-        );
-        violations.iter().for_each(|violation| println!("  {violation}"));
-        count += violations.len();
+        let violations: Vec<_> = invariant(&files).iter().map(ToString::to_string).collect();
+        violated += usize::from(!report(name, &violations));
     }
-    if count > 0 {
-        bail!("{count} violations of the invariants");
+    let flip_word = flip_word::check().err().map(|error| format!("{error:#}"));
+    violated += usize::from(!report("the flip word is read by one load", flip_word.as_slice()));
+    if violated > 0 {
+        bail!("{violated} invariants are violated");
     }
     Ok(())
+}
+
+/// Prints an invariant with its violations; says whether it holds.
+fn report(name: &str, violations: &[String]) -> bool {
+    println!(
+        "tidy: {name} ... {}",
+        if violations.is_empty() { "ok" } else { "VIOLATED" }
+    );
+    violations.iter().for_each(|violation| println!("  {violation}"));
+    violations.is_empty()
 }

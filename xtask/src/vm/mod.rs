@@ -149,9 +149,7 @@ impl Built {
 
 fn build_tests() -> Result<Built> {
     let mut cargo = process::cargo();
-    cargo
-        .current_dir(workspace::root())
-        .stderr(std::process::Stdio::inherit());
+    cargo.current_dir(workspace::root());
     cargo.args([
         "test",
         "--package",
@@ -162,7 +160,7 @@ fn build_tests() -> Result<Built> {
         "--message-format",
         "json-render-diagnostics",
     ]);
-    let (tests, helpers) = executables(&process::output(&mut cargo)?);
+    let (tests, helpers) = executables(&process::read(&mut cargo)?);
     Ok(Built { tests, helpers })
 }
 
