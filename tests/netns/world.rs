@@ -7,7 +7,8 @@ use anyhow::Result;
 use rstest::rstest;
 use tests::cluster::{Between, Place, PodNetwork, Uplink, World, leftovers};
 use tests::peer::{LoadPlan, Open, Transport, Why};
-use tests::plan::{Dual, Ip};
+use tests::plan::{Dual, Ip, in_pod_network};
+use tests::probe::{Capture, Hop, answers_ping, trace, wrong_checksum};
 use tests::servers::{Dns, Iperf, Nginx, dig, stream};
 
 const PORT: u16 = 8000;
@@ -167,5 +168,47 @@ fn real_servers_say_who_they_are(#[values(Ip::V4, Ip::V6)] ip: Ip) -> Result<()>
         assert_eq!(dig(client, transport, server.address.at(ip, 53))?, "pod-a-1");
     }
     assert!(stream(client, server.address.at(ip, 5201), 1, false)? > 0);
+    Ok(())
+}
+
+#[rstest]
+fn a_trace_shows_every_router_and_a_ping_finds_hosts(#[values(Ip::V4, Ip::V6)] ip: Ip) -> Result<()> {
+    let world = World::two_nodes().pods(1).build()?;
+    let (pod, far) = (world.pod(0, 0), world.pod(1, 0));
+    let at = far.address.at(ip, PORT);
+    let way = [
+        Hop::Router(in_pod_network(0, 1).of(ip)),
+        Hop::Router(world.node(1).address().of(ip)),
+    ];
+    assert_eq!(
+        trace(pod.netns(), at)?,
+        [&way[..], &[Hop::Unreachable(at.ip())]].concat()
+    );
+    far.peer()?.serve(at)?;
+    assert_eq!(trace(pod.netns(), at)?, [&way[..], &[Hop::Answer(at)]].concat());
+    let within = Duration::from_millis(300);
+    assert!(answers_ping(pod.netns(), at.ip(), within)?);
+    assert!(!answers_ping(pod.netns(), in_pod_network(0, 200).of(ip), within)?);
+    Ok(())
+}
+
+/// With offload the packet is unfinished when it is captured, without it every checksum is there: the check can tell.
+#[rstest]
+fn a_capture_shows_whether_a_checksum_was_finished(#[values(Ip::V4, Ip::V6)] ip: Ip) -> Result<()> {
+    let world = World::one_node().pods(2).build()?;
+    let (client, server) = (world.pod(0, 0), world.pod(0, 1));
+    let at = server.address.at(ip, PORT);
+    server.peer()?.serve(at)?;
+    for finished in [false, true] {
+        client.netns().offloads("eth0", !finished)?;
+        let capture = Capture::start(server.netns())?;
+        client.peer()?.open(Transport::Tcp, at)?.exchange(100_000)?;
+        let frames = capture.stop();
+        let wrong = frames
+            .iter()
+            .filter(|frame| wrong_checksum(frame, at.ip()).is_some())
+            .count();
+        assert_eq!(wrong == 0, finished, "{wrong} of {} frames", frames.len());
+    }
     Ok(())
 }

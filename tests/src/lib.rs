@@ -11,4 +11,6 @@ pub mod peer;
 pub mod servers;
 pub mod manifests;
 pub mod agent;
+pub mod probe;
+pub mod programmed;
 pub mod demo;

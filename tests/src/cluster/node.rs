@@ -64,6 +64,11 @@ impl Node {
         plan::in_pod_network(self.number, 0)
     }
 
+    /// Every address that may be the node's own, as its shape has them: uplink, pod bridge, VXLAN device.
+    pub fn own_addresses(&self) -> [Dual; 3] {
+        [self.address(), plan::in_pod_network(self.number, 1), self.pod_network()]
+    }
+
     /// The place of the node, for what outlives a borrow of it.
     pub fn shared(&self) -> Arc<Place> {
         Arc::clone(&self.place)

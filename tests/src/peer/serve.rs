@@ -45,6 +45,8 @@ pub fn serve(at: SocketAddr, name: &str) -> io::Result<Serving> {
 fn listen(at: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
+    // A client of the same pod may use this port as its own; see `session`.
+    socket.set_reuse_port(true)?;
     socket.bind(&SockAddr::from(at))?;
     socket.listen(4096)?;
     socket.set_read_timeout(Some(TURN))?;

@@ -175,6 +175,10 @@ fn bound(how: &Open, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(how.to), kind, Some(protocol))?;
     if let Some(from) = how.from {
         socket.set_reuse_address(true)?;
+        if kind == Type::STREAM {
+            // Even the port that a server of the same host listens on.
+            socket.set_reuse_port(true)?;
+        }
         socket.bind(&SockAddr::from(from))?;
     }
     Ok(socket)

@@ -1,0 +1,11 @@
+//! Looking at single packets: captures, traceroute, ping.
+
+mod capture;
+mod checksum;
+mod ping;
+mod trace;
+
+pub use capture::Capture;
+pub use checksum::wrong_checksum;
+pub use ping::answers_ping;
+pub use trace::{Hop, trace};
