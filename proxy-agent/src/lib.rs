@@ -4,6 +4,8 @@
 pub mod cli;
 pub mod settings;
 pub mod agent;
+pub mod watch;
+pub mod model;
 pub mod desired;
 pub mod diff;
 pub mod apply;

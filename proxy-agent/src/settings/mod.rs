@@ -1,16 +1,30 @@
 //! Checked settings: flags over the configuration file over defaults. Nothing else reads flags or the environment.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-
 use crate::{
-    cli::{CapacityArgs, SocketLb},
+    cli::{CapacityArgs, NodeArgs, RunArgs, SocketLb, SourceArgs, StateArgs, proxy_flags::ProxyFlags},
     desired::ProxyMode,
+    error::Error,
 };
+
+pub use detect::DetectSettings;
+pub use node_ports::NodePortSettings;
+
+mod detect;
+mod fields;
+mod file;
+mod node_ports;
+mod values;
+
+/// Where `/healthz` is answered unless configured (B-129).
+const HEALTHZ: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 10256);
+/// Where `/metrics` is answered unless configured (B-130).
+const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
 
 /// What `fairlead run` was asked to do.
 #[derive(Clone, Debug)]
@@ -58,7 +72,7 @@ pub struct NodeSettings {
     pub name: String,
     /// The mode whose behaviour is asked for.
     pub mode: ProxyMode,
-    /// This node's address where the Node object gives none of its family.
+    /// This node's address where it is not what the Node object says (B-132).
     pub bind_address: Option<IpAddr>,
     /// How pods are recognised.
     pub detect: DetectSettings,
@@ -68,35 +82,156 @@ pub struct NodeSettings {
     pub masquerade_all: bool,
 }
 
-/// How pods are recognised as senders.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DetectSettings {
-    /// By the cluster's pod networks. A family without one has no detector.
-    ClusterCidr {
-        /// The IPv4 network.
-        v4: Option<Ipv4Net>,
-        /// The IPv6 network.
-        v6: Option<Ipv6Net>,
-    },
-    /// By the pod networks of the Node object.
-    NodeCidr,
-    /// By the bridge they are behind.
-    Bridge(String),
-    /// By the beginning of their devices' names.
-    InterfacePrefix(String),
+/// Settings, and what should be said about the fields and flags that mean nothing here, a line each.
+pub type Warned<T> = (T, Vec<String>);
+
+impl Settings {
+    /// The settings of `run`.
+    ///
+    /// # Errors
+    ///
+    /// The first flag or field with a value that cannot be used, or the file that cannot be read.
+    pub fn of_run(args: &RunArgs) -> Result<Warned<Self>, Error> {
+        let (configuration, mut warnings) = file::read(args.node.config.as_deref())?;
+        let flags = &args.node.flags;
+        warnings.extend(ignored_flags(flags));
+        let settings = Settings {
+            source: source(&args.source, &configuration),
+            healthz: endpoint(
+                flags.healthz_bind_address.as_deref(),
+                configuration.healthz,
+                HEALTHZ,
+                "healthz",
+            )?,
+            metrics: endpoint(
+                flags.metrics_bind_address.as_deref(),
+                configuration.metrics,
+                METRICS,
+                "metrics",
+            )?,
+            data_path: data_path(args),
+            node: node(&args.node, configuration, &mut warnings)?,
+        };
+        Ok((settings, warnings))
+    }
 }
 
-/// `nodePortAddresses`, sorted into its words and networks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NodePortSettings {
-    /// The word `primary`.
-    pub primary: bool,
-    /// The word `all`.
-    pub all: bool,
-    /// The word `localhost`.
-    pub localhost: bool,
-    /// The networks.
-    pub networks: Vec<IpNet>,
-    /// `iptables.localhostNodePorts`: of use in mode iptables only.
-    pub iptables_localhost: bool,
+impl NodeSettings {
+    /// The settings of a command that needs to know how the node behaves.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::of_run`].
+    pub fn of(args: &NodeArgs) -> Result<Warned<Self>, Error> {
+        let (configuration, mut warnings) = file::read(args.config.as_deref())?;
+        warnings.extend(ignored_flags(&args.flags));
+        let settings = node(args, configuration, &mut warnings)?;
+        Ok((settings, warnings))
+    }
+}
+
+impl Source {
+    /// Where API objects come from for a command that only reads them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::of_run`].
+    pub fn of(source_args: &SourceArgs, node: &NodeArgs) -> Result<Self, Error> {
+        let (configuration, _) = file::read(node.config.as_deref())?;
+        Ok(source(source_args, &configuration))
+    }
+}
+
+fn source(args: &SourceArgs, configuration: &file::Configuration) -> Source {
+    match (&args.manifests, &args.kubeconfig, &configuration.kubeconfig) {
+        (Some(folder), _, _) => Source::Manifests(folder.clone()),
+        (None, Some(file), _) => Source::Kubeconfig(file.clone()),
+        (None, None, Some(file)) => Source::Kubeconfig(file.into()),
+        (None, None, None) => Source::InCluster,
+    }
+}
+
+fn data_path(args: &RunArgs) -> DataPathSettings {
+    let StateArgs { state } = &args.state;
+    DataPathSettings {
+        state: state.clone(),
+        socket_lb: args.socket_lb,
+        cgroup: args.cgroup.clone(),
+        capacities: args.capacities,
+    }
+}
+
+fn node(
+    args: &NodeArgs,
+    configuration: file::Configuration,
+    warnings: &mut Vec<String>,
+) -> Result<NodeSettings, Error> {
+    let flags = &args.flags;
+    let mode = match &flags.proxy_mode {
+        Some(mode) => values::mode("--proxy-mode", mode, warnings)?,
+        None => configuration.mode,
+    };
+    let masquerade_file = match mode {
+        ProxyMode::Nftables => configuration.nftables_masquerade_all,
+        ProxyMode::Iptables => configuration.iptables_masquerade_all,
+    };
+    let bind_address = match &flags.bind_address {
+        Some(address) => Some(values::address("--bind-address", address)?),
+        None => configuration.bind_address,
+    };
+    let addresses = match &flags.nodeport_addresses {
+        Some(list) => ("--nodeport-addresses".to_owned(), list.clone()),
+        None => configuration.node_port_addresses,
+    };
+    Ok(NodeSettings {
+        name: node_name(args.node_name.as_deref().or(configuration.hostname_override.as_deref()))?,
+        mode,
+        bind_address: bind_address.filter(|address| !address.is_unspecified()),
+        detect: detect::choose(flags, configuration.detect)?,
+        node_ports: NodePortSettings::parse(
+            &addresses.0,
+            &addresses.1,
+            flags
+                .iptables_localhost_nodeports
+                .or(configuration.localhost_node_ports),
+        )?,
+        masquerade_all: flags
+            .masquerade_all
+            .unwrap_or(configuration.masquerade_all || masquerade_file),
+    })
+}
+
+/// The name of this node: as given, else the host's, in small letters (B-131).
+fn node_name(given: Option<&str>) -> Result<String, Error> {
+    const HOST_NAME: &str = "/proc/sys/kernel/hostname";
+    let name = match given {
+        Some(name) => name.to_owned(),
+        None => fs::read_to_string(HOST_NAME).map_err(|error| Error::file(HOST_NAME, error))?,
+    };
+    let name = name.trim().to_lowercase();
+    if name.is_empty() {
+        return Err(Error::setting("--node-name", name, "a node's name is not empty"));
+    }
+    Ok(name)
+}
+
+/// Where something is answered: an empty flag means nowhere.
+fn endpoint(
+    flag: Option<&str>,
+    configured: Option<SocketAddr>,
+    default: SocketAddr,
+    what: &str,
+) -> Result<Option<SocketAddr>, Error> {
+    match flag {
+        Some("") => Ok(None),
+        Some(text) => values::socket_address(&format!("--{what}-bind-address"), text, default.port()).map(Some),
+        None => Ok(Some(configured.unwrap_or(default))),
+    }
+}
+
+fn ignored_flags(flags: &ProxyFlags) -> impl Iterator<Item = String> + '_ {
+    flags
+        .without_meaning
+        .given()
+        .map(|flag| format!("--{flag} has no meaning here and is ignored"))
 }
