@@ -1,11 +1,16 @@
-//! What the node should do, as plain ordered values: the model's services and the node, ready to be compared with what
-//! the maps hold. Nothing here knows a map, a clock or a Kubernetes type.
+//! What the node should do, as plain ordered values: the model's services and the node, ready to be compared with
+//! what the maps hold. Nothing here knows a map, a clock or a Kubernetes type.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
 
 pub use node::{AddressRule, DesiredNode, NodePorts, PodDetector, ProxyMode};
+pub use pass::Desired;
 pub use proxy_common::{block::policy, family::FamilyKind, frontend::FrontendKind, net::Protocol};
 
+mod pass;
+mod claims;
+mod frontends;
+mod endpoints;
 mod node;
 
 /// What one pass wants changed.

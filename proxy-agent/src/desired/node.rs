@@ -6,6 +6,11 @@ use std::{collections::BTreeSet, net::IpAddr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proxy_common::family::FamilyKind;
 
+use crate::{
+    model::{NodeFacts, address::family},
+    settings::{DetectSettings, NodePortSettings, NodeSettings},
+};
+
 /// What the data path must know of the node, before the host's devices and addresses are looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DesiredNode {
@@ -99,4 +104,88 @@ pub enum PodDetector {
     Bridge(String),
     /// It is behind a device whose name begins so.
     InterfacePrefix(String),
+}
+
+/// The node's facts out of what is configured and what its object says.
+pub(super) fn desired(settings: &NodeSettings, facts: &NodeFacts, service_networks: Vec<IpNet>) -> DesiredNode {
+    let primary = primary_addresses(settings, facts);
+    DesiredNode {
+        mode: settings.mode,
+        node_ports_v4: node_ports(settings.mode, &settings.node_ports, &primary, FamilyKind::V4),
+        node_ports_v6: node_ports(settings.mode, &settings.node_ports, &primary, FamilyKind::V6),
+        detector: detector(&settings.detect, facts),
+        masquerade_all: settings.masquerade_all,
+        service_networks,
+    }
+}
+
+/// The configured address before the object's of the same family (B-132).
+fn primary_addresses(settings: &NodeSettings, facts: &NodeFacts) -> BTreeSet<IpAddr> {
+    let configured = settings.bind_address;
+    let others = facts.addresses.iter().copied();
+    let others = others.filter(|address| configured.is_none_or(|configured| family(configured) != family(*address)));
+    configured.into_iter().chain(others).collect()
+}
+
+/// B-59 to B-64. A family that the list names no network of takes every address, as in kube-proxy.
+fn node_ports(
+    mode: ProxyMode,
+    settings: &NodePortSettings,
+    primary: &BTreeSet<IpAddr>,
+    wanted: FamilyKind,
+) -> NodePorts {
+    let networks: Vec<IpNet> = settings
+        .networks
+        .iter()
+        .copied()
+        .filter(|net| family(net.addr()) == wanted)
+        .collect();
+    let only_primary = settings.primary || (settings.is_default() && mode == ProxyMode::Nftables);
+    let only_loopback = settings.localhost && settings.networks.is_empty() && !settings.primary && !settings.all;
+    let primary = || primary.iter().copied().filter(|address| family(*address) == wanted);
+    let every = networks.iter().any(|network| network.prefix_len() == 0);
+    let addresses = if settings.all || every {
+        AddressRule::All
+    } else if only_loopback {
+        AddressRule::Only(BTreeSet::new())
+    } else if only_primary && networks.is_empty() {
+        AddressRule::Only(primary().collect())
+    } else if networks.is_empty() {
+        AddressRule::All
+    } else {
+        let added = primary().filter(|_| settings.primary).map(IpNet::from);
+        AddressRule::Within(networks.iter().copied().chain(added).collect())
+    };
+    let loopback = match mode {
+        ProxyMode::Nftables => settings.all || settings.localhost || networks.iter().any(is_loopback),
+        ProxyMode::Iptables => {
+            wanted == FamilyKind::V4
+                && settings.iptables_localhost
+                && (settings.localhost || addresses == AddressRule::All || networks.iter().any(is_loopback))
+        }
+    };
+    NodePorts { addresses, loopback }
+}
+
+/// Whether a network names loopback addresses and no others.
+fn is_loopback(network: &IpNet) -> bool {
+    network.network().is_loopback() && network.broadcast().is_loopback()
+}
+
+fn detector(settings: &DetectSettings, facts: &NodeFacts) -> PodDetector {
+    match settings {
+        DetectSettings::ClusterCidr { v4, v6 } => PodDetector::Network { v4: *v4, v6: *v6 },
+        DetectSettings::NodeCidr => PodDetector::Network {
+            v4: facts.pod_networks.iter().find_map(|network| match network {
+                IpNet::V4(network) => Some(*network),
+                IpNet::V6(_) => None,
+            }),
+            v6: facts.pod_networks.iter().find_map(|network| match network {
+                IpNet::V6(network) => Some(*network),
+                IpNet::V4(_) => None,
+            }),
+        },
+        DetectSettings::Bridge(name) => PodDetector::Bridge(name.clone()),
+        DetectSettings::InterfacePrefix(prefix) => PodDetector::InterfacePrefix(prefix.clone()),
+    }
 }

@@ -1,4 +1,4 @@
-//! 2. API objects -> our values. No Kubernetes type leaves this folder.
+//! API objects -> our values. No Kubernetes type leaves this folder.
 //!
 //! The model is what all sources together say at the moment, each object as small as it can be: texts that many have
 //! are shared, lists are boxed slices, and what no later stage reads is not kept.

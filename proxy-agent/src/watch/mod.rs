@@ -1,4 +1,4 @@
-//! 1. API objects, from wherever they come, as one stream of changes.
+//! API objects, from wherever they come, as one stream of changes.
 
 pub mod object;
 

@@ -1,0 +1,133 @@
+//! One pass: from what has been touched to what may have to change, without looking at anything else.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use proxy_common::{block::policy, family::FamilyKind};
+
+use crate::{
+    model::{Kind, Look, Model, ObjectName, Refusal, Refusals, ServicePort, ServiceSpec, Touched},
+    settings::NodeSettings,
+};
+
+use super::{Changes, DesiredService, ServicePortId, claims::Claims, endpoints::endpoints, frontends::frontends, node};
+
+/// What is wanted, as far as it must be remembered from one pass to the next: who has which address.
+#[derive(Debug)]
+pub struct Desired {
+    settings: NodeSettings,
+    claims: Claims,
+    node_addresses: BTreeSet<IpAddr>,
+    /// Services whose own objects are as they were and that are looked at again all the same.
+    again: HashSet<ObjectName>,
+    node_again: bool,
+}
+
+impl Desired {
+    /// Nothing is wanted yet. The first pass hands the node's facts over.
+    #[must_use]
+    pub fn new(settings: NodeSettings) -> Self {
+        Desired {
+            settings,
+            claims: Claims::default(),
+            node_addresses: BTreeSet::new(),
+            again: HashSet::new(),
+            node_again: true,
+        }
+    }
+
+    /// The addresses of the host's network namespace, each time they change. A ClusterIP that is one of them is left to
+    /// the node.
+    pub fn set_node_addresses(&mut self, addresses: BTreeSet<IpAddr>, model: &Model) {
+        let moved: HashSet<IpAddr> = self.node_addresses.symmetric_difference(&addresses).copied().collect();
+        if moved.is_empty() {
+            return;
+        }
+        let hit = |spec: &&Arc<ServiceSpec>| spec.cluster_ips.iter().any(|address| moved.contains(address));
+        self.again
+            .extend(model.services().filter(hit).map(|spec| spec.name.clone()));
+        self.node_addresses = addresses;
+    }
+
+    /// Hands a service over again in the next pass, because it could not be written.
+    pub fn again(&mut self, id: &ServicePortId) {
+        self.again.insert(ObjectName {
+            namespace: Arc::clone(&id.namespace),
+            name: Arc::clone(&id.name),
+        });
+    }
+
+    /// Hands the node's facts over again in the next pass.
+    pub const fn node_again(&mut self) {
+        self.node_again = true;
+    }
+
+    /// What may have to change since the last pass. `complete` is true: all of it is named.
+    pub fn pass(&mut self, model: &Model, touched: Touched, refusals: &mut Refusals) -> Changes {
+        let mut affected = std::mem::take(&mut self.again);
+        if touched.zone {
+            affected.extend(model.services().map(|spec| spec.name.clone()));
+        }
+        let mut services = BTreeMap::new();
+        for (name, old) in &touched.services {
+            self.claims.replace(old.as_ref(), model.service(name), &mut affected);
+            services.extend(old.iter().flat_map(|spec| ids(spec)).map(|(id, ..)| (id, None)));
+        }
+        affected.extend(touched.services.into_keys());
+        for name in &affected {
+            let mut found = Vec::new();
+            if let Some(spec) = model.service(name) {
+                for (id, port, family) in ids(spec) {
+                    let desired = self.service(model, spec, port, family, &mut found);
+                    services.insert(id, Some(desired));
+                }
+            }
+            found.sort_unstable();
+            found.dedup();
+            refusals.found(Kind::Service, name, Look::Together, found);
+        }
+        let node = (touched.node || std::mem::take(&mut self.node_again))
+            .then(|| node::desired(&self.settings, model.node(), model.service_networks()));
+        Changes {
+            services,
+            node,
+            complete: true,
+        }
+    }
+
+    fn service(
+        &self,
+        model: &Model,
+        spec: &ServiceSpec,
+        port: &ServicePort,
+        family: FamilyKind,
+        found: &mut Vec<Refusal>,
+    ) -> DesiredService {
+        let (endpoints, any_usable) = endpoints(spec, port, family, model, found);
+        DesiredService {
+            frontends: frontends(spec, port, family, &self.claims, &self.node_addresses, found),
+            flags: spec.policies | if any_usable { policy::ANY_ENDPOINT } else { 0 },
+            affinity_seconds: spec.affinity_seconds,
+            endpoints,
+        }
+    }
+}
+
+/// The service ports of a Service, in each family that it is served in.
+fn ids(spec: &ServiceSpec) -> impl Iterator<Item = (ServicePortId, &ServicePort, FamilyKind)> {
+    spec.families().flat_map(move |family| {
+        spec.ports.iter().map(move |port| {
+            let id = ServicePortId {
+                namespace: Arc::clone(&spec.name.namespace),
+                name: Arc::clone(&spec.name.name),
+                port: Arc::clone(&port.name),
+                protocol: port.protocol,
+                family,
+            };
+            (id, port, family)
+        })
+    })
+}
