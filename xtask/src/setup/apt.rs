@@ -18,7 +18,7 @@ pub(super) struct Missing {
 }
 
 /// Package and program, by group.
-const PACKAGES: [(Group, &str, &str); 18] = [
+const PACKAGES: [(Group, &str, &str); 19] = [
     (Group::Build, "gcc", "cc"),
     (Group::Netns, "iproute2", "ip"),
     (Group::Netns, "nginx-light", "nginx"),
@@ -35,6 +35,7 @@ const PACKAGES: [(Group, &str, &str); 18] = [
     (Group::Netns, "iputils-ping", "ping"),
     (Group::Netns, "arping", "arping"),
     (Group::Netns, "traceroute", "traceroute"),
+    (Group::Netns, "kmod", "modprobe"),
     (Group::Vm, "qemu-system-x86", "qemu-system-x86_64"),
     (Group::Vm, "xz-utils", "xz"),
 ];
