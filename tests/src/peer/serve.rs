@@ -71,6 +71,8 @@ fn accept(listener: &TcpListener, name: &str, stop: &AtomicBool) {
 
 fn echo(mut stream: TcpStream, line: &str) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    // An accepted socket inherits the listener's, which would end a conversation that pauses.
+    stream.set_read_timeout(None)?;
     stream.write_all(line.as_bytes())?;
     let mut buffer = vec![0; 1 << 16];
     loop {

@@ -28,8 +28,10 @@ const DATA: [&str; 9] = [
     "/usr/lib/x86_64-linux-gnu/xtables",
 ];
 
-/// Programs of this machine beside those of the netns group.
-const PROGRAMS: [&str; 1] = ["bridge"];
+/// Programs of this machine beside those of the netns group; packages of that group bring them.
+const PROGRAMS: [&str; 2] = ["bridge", "ss"];
+/// The program of the group that is busybox's there: kmod's reads an index that only depmod writes.
+const BUSYBOX: &str = "modprobe";
 
 /// What is run, and from where.
 pub(super) struct Contents<'a> {
@@ -71,7 +73,9 @@ pub(super) fn write(target: &Path, kernel: &Kernel, contents: &Contents<'_>) -> 
 
 /// Puts the programs in, and the libraries that they and their plug-ins load.
 fn programs(archive: &mut Archive<BufWriter<File>>, contents: &Contents<'_>) -> Result<()> {
-    let names = setup::programs(Group::Netns).chain(PROGRAMS);
+    let names = setup::programs(Group::Netns)
+        .filter(|name| *name != BUSYBOX)
+        .chain(PROGRAMS);
     // A missing tool is the set-up's business; some of its own need none (a shell builtin, busybox).
     let tools: Vec<_> = names.filter_map(process::find).collect();
     let mut libraries = BTreeSet::new();

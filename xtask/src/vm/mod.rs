@@ -110,6 +110,9 @@ impl Report {
         if let Some((name, reading)) = self.current.take() {
             let mut tests = Tally::default();
             reading.finish(success, &name, &mut tests);
+            if tests.is_empty() {
+                tests.fail("no test ran".to_owned());
+            }
             tally.add(&name, &tests);
         }
     }
@@ -230,5 +233,18 @@ mod tests {
     #[test]
     fn a_machine_that_never_came_up_has_failed() {
         assert!(!report(&[]).0.failures().is_empty());
+    }
+
+    #[test]
+    fn a_binary_of_which_no_test_was_chosen_has_failed() {
+        let result = "test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out; finished in 0.00s";
+        let lines = [
+            "fairlead-vm begin netns",
+            "running 0 tests",
+            result,
+            "fairlead-vm end netns 0",
+            "fairlead-vm done",
+        ];
+        assert_eq!(report(&lines).0.failures(), ["netns: no test ran"]);
     }
 }
