@@ -41,6 +41,8 @@ pub(super) struct Contents<'a> {
     pub(super) helpers: &'a [PathBuf],
     /// Test binaries and their arguments, run in this order.
     pub(super) tests: &'a [TestRun],
+    /// Whether the arguments choose tests by a name that the user gave.
+    pub(super) is_filtered: bool,
 }
 
 /// One test binary and how it is called.

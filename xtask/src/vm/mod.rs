@@ -22,8 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// Processors of a machine, and so tests that run in it at once.
 pub(crate) const PROCESSORS: usize = 2;
 
-/// What of the netns floor shows that a kernel carries real traffic; all of it would take an hour under emulation.
-const SMOKE: &str = "smoke";
+/// What of the netns floor shows that a kernel carries real traffic, by parts of names; a load that counts its
+/// successes by the second is none of it, under emulation.
+const SMOKE: [&str; 3] = [
+    "smoke",
+    "everyone_reaches_the_pods_of_every_shape",
+    "the_outside_reaches_the_nodes",
+];
 
 /// Runs the floor under every kernel; a filter chooses tests by name.
 ///
@@ -38,6 +43,7 @@ pub(crate) fn run(filter: Option<&str>, tally: &mut Tally) -> Result<()> {
         agent: &workspace::agent(),
         helpers: &built.helpers,
         tests: &tests,
+        is_filtered: filter.is_some(),
     };
     for series in KERNELS {
         let mut under = Tally::default();
@@ -50,8 +56,9 @@ pub(crate) fn run(filter: Option<&str>, tally: &mut Tally) -> Result<()> {
 }
 
 fn runs(built: &Built, filter: Option<&str>) -> Result<Vec<TestRun>> {
-    let run = |name: &'static str, default: Option<&str>| {
-        let arguments = filter.or(default).into_iter().map(str::to_owned);
+    let run = |name: &'static str, default: &[&str]| {
+        let names = filter.map_or_else(|| default.to_vec(), |filter| vec![filter]);
+        let arguments = names.into_iter().map(str::to_owned);
         let arguments = arguments.chain([format!("--test-threads={PROCESSORS}")]).collect();
         Ok::<_, anyhow::Error>(TestRun {
             name,
@@ -59,7 +66,7 @@ fn runs(built: &Built, filter: Option<&str>) -> Result<Vec<TestRun>> {
             arguments,
         })
     };
-    Ok(vec![run("kernel", None)?, run("netns", Some(SMOKE))?])
+    Ok(vec![run("kernel", &[])?, run("netns", &SMOKE)?])
 }
 
 fn under_kernel(series: &'static str, folder: &Path, contents: &Contents<'_>, tally: &mut Tally) -> Result<()> {
@@ -68,7 +75,10 @@ fn under_kernel(series: &'static str, folder: &Path, contents: &Contents<'_>, ta
     let console = folder.join(format!("{series}.console"));
     image::write(&initramfs, &kernel, contents)?;
     println!("-- kernel {series}: its messages are in {} --", console.display());
-    let mut report = Report::default();
+    let mut report = Report {
+        is_filtered: contents.is_filtered,
+        ..Report::default()
+    };
     let end = machine::run(&kernel.image, &initramfs, &console, PATIENCE, |line| {
         report.line(line, tally)
     })?;
@@ -89,6 +99,8 @@ fn under_kernel(series: &'static str, folder: &Path, contents: &Contents<'_>, ta
 #[derive(Default)]
 struct Report {
     current: Option<(String, Reading)>,
+    /// Whether tests were chosen by name, so that a binary may have none.
+    is_filtered: bool,
     is_complete: bool,
 }
 
@@ -110,7 +122,7 @@ impl Report {
         if let Some((name, reading)) = self.current.take() {
             let mut tests = Tally::default();
             reading.finish(success, &name, &mut tests);
-            if tests.is_empty() {
+            if tests.is_empty() && !self.is_filtered {
                 tests.fail("no test ran".to_owned());
             }
             tally.add(&name, &tests);
