@@ -1,8 +1,12 @@
 //! API objects, from wherever they come, as one stream of changes.
 
-pub mod object;
+use tokio::sync::mpsc;
 
 use object::{EndpointSlice, Node, Service, ServiceCidr};
+
+pub mod object;
+pub mod api;
+pub mod manifests;
 
 /// Something that has happened to the API objects.
 #[derive(Clone, Debug)]
@@ -35,4 +39,53 @@ pub enum Event<T> {
     Gone(T),
     /// The server does not have this kind, or does not show it to us: nothing to wait for.
     Unavailable,
+}
+
+/// What a source hands over.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// Changes that belong together.
+    Changes(Vec<Change>),
+    /// How the source is: what was handed over stays in force meanwhile.
+    Trouble {
+        /// The source.
+        source: &'static str,
+        /// What is wrong with it; `None`: nothing any more.
+        reason: Option<String>,
+    },
+}
+
+/// Where sources put what they have. When it is full they wait.
+#[derive(Clone, Debug)]
+pub struct Feed(mpsc::Sender<Notice>);
+
+/// How many notices may wait.
+const WAITING: usize = 1024;
+
+impl Feed {
+    /// A feed, and its other end.
+    #[must_use]
+    pub fn new() -> (Self, mpsc::Receiver<Notice>) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (Feed(sender), receiver)
+    }
+
+    /// Hands over, from a thread. Returns whether somebody listens.
+    fn send(&self, notice: Notice) -> bool {
+        self.0.blocking_send(notice).is_ok()
+    }
+
+    /// Hands over, from a task. Returns whether somebody listens.
+    async fn push(&self, notice: Notice) -> bool {
+        self.0.send(notice).await.is_ok()
+    }
+
+    /// Tells how a source is, from a thread. Returns whether somebody listens.
+    fn trouble(&self, source: &'static str, reason: Option<String>) -> bool {
+        self.send(Notice::Trouble { source, reason })
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
 }

@@ -1,0 +1,149 @@
+//! The API server as the source of API objects: B-10, B-11, B-17.
+
+use std::{fmt::Debug, path::Path, time::Duration};
+
+use futures::{StreamExt as _, pin_mut};
+use kube::{
+    Api, Client, Config, Resource,
+    config::{KubeConfigOptions, Kubeconfig},
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+
+use super::{
+    Change, Event, Feed, Notice,
+    object::{EndpointSlice, LABEL_HEADLESS, LABEL_PROXY_NAME, Node, Service, ServiceCidr},
+};
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A client for the server that a file names, or for that of the cluster that this runs in. It does not connect yet.
+///
+/// # Errors
+///
+/// If the file, or the cluster's credentials, cannot be read.
+pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, Error> {
+    let mut config = match kubeconfig {
+        Some(path) => {
+            let read = Kubeconfig::read_from(path).map_err(|error| Error::file(path, one_line(&error)))?;
+            Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
+                .await
+                .map_err(|error| Error::file(path, one_line(&error)))?
+        }
+        None => Config::incluster().map_err(|error| {
+            Error::Host(anyhow::anyhow!(
+                "neither --kubeconfig nor --manifests, and not in a pod: {}",
+                one_line(&error)
+            ))
+        })?,
+    };
+    config.connect_timeout = Some(CONNECT);
+    Client::try_from(config).map_err(|error| match kubeconfig {
+        Some(path) => Error::file(path, one_line(&error)),
+        None => Error::Host(anyhow::anyhow!(one_line(&error))),
+    })
+}
+
+/// Follows the server until nobody listens any more. What goes wrong is told and tried again.
+pub async fn follow(client: Client, node: &str, feed: Feed) {
+    let all = || watcher::Config::default();
+    let ours = || all().labels(&format!("!{LABEL_PROXY_NAME},!{LABEL_HEADLESS}"));
+    let this_node = all().fields(&format!("metadata.name={node}"));
+    tokio::join!(
+        kind::<Service>(
+            "services",
+            Api::all(client.clone()),
+            ours(),
+            &feed,
+            Change::Service,
+            false
+        ),
+        kind::<EndpointSlice>(
+            "endpointslices",
+            Api::all(client.clone()),
+            ours(),
+            &feed,
+            Change::Slice,
+            false
+        ),
+        kind::<Node>("nodes", Api::all(client.clone()), this_node, &feed, Change::Node, true),
+        kind::<ServiceCidr>(
+            "servicecidrs",
+            Api::all(client),
+            all(),
+            &feed,
+            Change::ServiceCidr,
+            true
+        ),
+    );
+}
+
+/// Follows one kind. `optional`: the agent can do without it where the server does not have it or does not show it.
+async fn kind<K>(
+    source: &'static str,
+    api: Api<K>,
+    config: watcher::Config,
+    feed: &Feed,
+    change: fn(Event<K>) -> Change,
+    optional: bool,
+) where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let events = watcher(api, config).default_backoff();
+    pin_mut!(events);
+    let mut troubled = false;
+    while let Some(event) = events.next().await {
+        let open = match event {
+            Ok(event) => {
+                let recovered = troubled && feed.push(Notice::Trouble { source, reason: None }).await;
+                troubled &= !recovered;
+                feed.push(Notice::Changes(vec![change(translate(event))])).await
+            }
+            Err(error) => {
+                let absent = optional && is_absent(&error);
+                let reason = Some(one_line(&error)).filter(|_| !absent);
+                troubled = true;
+                feed.push(Notice::Trouble { source, reason }).await
+                    && (!absent || feed.push(Notice::Changes(vec![change(Event::Unavailable)])).await)
+            }
+        };
+        if !open {
+            return;
+        }
+    }
+}
+
+fn translate<K>(event: watcher::Event<K>) -> Event<K> {
+    match event {
+        watcher::Event::Init => Event::Begin,
+        watcher::Event::InitApply(object) => Event::Listed(object),
+        watcher::Event::InitDone => Event::End,
+        watcher::Event::Apply(object) => Event::Set(object),
+        watcher::Event::Delete(object) => Event::Gone(object),
+    }
+}
+
+/// Whether the server says that it does not have the kind, or that we may not see it.
+fn is_absent(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if matches!(status.code, 403 | 404))
+}
+
+/// An error and its causes as one line.
+fn one_line(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+        cause = inner.source();
+    }
+    line.replace('\n', " ")
+}

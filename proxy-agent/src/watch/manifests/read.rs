@@ -1,0 +1,258 @@
+//! A manifest's text -> objects.
+
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::watch::object::{EndpointSlice, Endpoints, Node, Service, ServiceCidr};
+
+use super::endpoints;
+
+/// Which object it is, over all files.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Key {
+    pub(super) kind: &'static str,
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.is_empty() {
+            write!(f, "{} {}", self.kind, self.name)
+        } else {
+            write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+        }
+    }
+}
+
+/// An object of a manifest.
+#[derive(Clone, Debug)]
+pub(super) enum Object {
+    Service(Service),
+    Slice(EndpointSlice),
+    Node(Node),
+    ServiceCidr(ServiceCidr),
+}
+
+/// What a file says.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    /// Its objects, in the order of the file.
+    pub(super) objects: Vec<(Key, Object)>,
+    /// Documents that are not what they should be, a line each.
+    pub(super) faults: Vec<String>,
+    /// Documents of kinds that are not used, a line each.
+    pub(super) ignored: Vec<String>,
+}
+
+/// What a text is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Syntax {
+    Yaml,
+    Json,
+}
+
+/// Reads a manifest.
+///
+/// # Errors
+///
+/// One line, if the text cannot be taken apart into documents.
+pub(super) fn read(text: &str, syntax: Syntax) -> Result<Reading, String> {
+    let mut reading = Reading::default();
+    for (index, document) in documents(text, syntax)?.into_iter().enumerate() {
+        reading.take(&format!("document {}", index + 1), None, document);
+    }
+    Ok(reading)
+}
+
+fn documents(text: &str, syntax: Syntax) -> Result<Vec<Value>, String> {
+    let documents: Result<Vec<Value>, String> = match syntax {
+        Syntax::Json => serde_json::Deserializer::from_str(text)
+            .into_iter()
+            .map(|document| document.map_err(|error| error.to_string()))
+            .collect(),
+        Syntax::Yaml => serde_saphyr::read_with_options(&mut text.as_bytes(), yaml_options())
+            .map(|document| document.map_err(|error| error.to_string()))
+            .collect(),
+    };
+    documents.map_err(|message| message.lines().next().unwrap_or_default().to_owned())
+}
+
+/// No limit but that of depth: a folder of manifests may be as large as a cluster.
+fn yaml_options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_reader_input_bytes: None,
+            max_events: usize::MAX,
+            max_documents: usize::MAX,
+            max_nodes: usize::MAX,
+            max_total_scalar_bytes: usize::MAX,
+            max_total_comment_bytes: usize::MAX,
+        },
+        with_snippet: false,
+    }
+}
+
+impl Reading {
+    /// Takes a document, or an item of a typed list, which need not say again what it is.
+    fn take(&mut self, place: &str, list: Option<&str>, document: Value) {
+        let Value::Object(mut document) = document else {
+            self.faults.push(format!("{place}: not an object"));
+            return;
+        };
+        let kind = text(&document, "kind").or_else(|| list?.strip_suffix("List").map(str::to_owned));
+        let version = text(&document, "apiVersion");
+        match (version.as_deref(), kind.as_deref()) {
+            (_, None) => self.faults.push(format!("{place}: kind: missing")),
+            (_, Some("List")) => self.take_items(place, None, document.remove("items")),
+            (_, Some(list)) if version_of_items(list).is_some() => {
+                self.take_items(place, Some(list), document.remove("items"));
+            }
+            (Some("v1"), Some("Service")) => self.object(place, "Service", document, check_service, Object::Service),
+            (Some("v1"), Some("Node")) => self.object(place, "Node", document, |_: &Node| None, Object::Node),
+            (Some("v1"), Some("Endpoints")) => self.endpoints(place, document),
+            (Some("discovery.k8s.io/v1"), Some("EndpointSlice")) => {
+                let complete = document.contains_key("endpoints");
+                let check = move |slice: &EndpointSlice| check_slice(slice, complete);
+                self.object(place, "EndpointSlice", document, check, Object::Slice);
+            }
+            (Some("networking.k8s.io/v1"), Some("ServiceCIDR")) => {
+                self.object(
+                    place,
+                    "ServiceCIDR",
+                    document,
+                    |_: &ServiceCidr| None,
+                    Object::ServiceCidr,
+                );
+            }
+            (None, Some(_)) => self.faults.push(format!("{place}: apiVersion: missing")),
+            (Some(version), Some(kind)) => {
+                self.ignored
+                    .push(format!("{place}: {version} {kind}: a kind that is not used"));
+            }
+        }
+    }
+
+    fn take_items(&mut self, place: &str, list: Option<&str>, items: Option<Value>) {
+        match items {
+            None | Some(Value::Null) => {}
+            Some(Value::Array(items)) => {
+                for (index, item) in items.into_iter().enumerate() {
+                    self.take(&format!("{place}: items[{index}]"), list, with_version(item, list));
+                }
+            }
+            Some(_) => self.faults.push(format!("{place}: items: not a list")),
+        }
+    }
+
+    fn object<T: DeserializeOwned + kube::Resource<DynamicType = ()>>(
+        &mut self,
+        place: &str,
+        kind: &'static str,
+        document: Map<String, Value>,
+        check: impl Fn(&T) -> Option<String>,
+        wrap: impl Fn(T) -> Object,
+    ) {
+        let namespaced = matches!(kind, "Service" | "EndpointSlice");
+        match decode::<T>(document) {
+            Err(reason) => self.faults.push(format!("{place}: {reason}")),
+            Ok(mut object) => match key(kind, object.meta_mut(), namespaced).and_then(|key| match check(&object) {
+                None => Ok(key),
+                Some(reason) => Err(format!("{key}: {reason}")),
+            }) {
+                Err(reason) => self.faults.push(format!("{place}: {reason}")),
+                Ok(key) => self.objects.push((key, wrap(object))),
+            },
+        }
+    }
+
+    /// An Endpoints counts as the slices that say the same.
+    fn endpoints(&mut self, place: &str, document: Map<String, Value>) {
+        let read = decode::<Endpoints>(document).and_then(|mut endpoints| {
+            key("Endpoints", &mut endpoints.metadata, true)?;
+            Ok(endpoints)
+        });
+        match read {
+            Err(reason) => self.faults.push(format!("{place}: {reason}")),
+            Ok(endpoints) => {
+                for mut slice in endpoints::as_slices(&endpoints) {
+                    if let Ok(key) = key("EndpointSlice", &mut slice.metadata, true) {
+                        self.objects.push((key, Object::Slice(slice)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The version of the objects in a typed list: as the API server gives them, they do not say it themselves.
+fn version_of_items(list: &str) -> Option<&'static str> {
+    match list {
+        "ServiceList" | "NodeList" | "EndpointsList" => Some("v1"),
+        "EndpointSliceList" => Some("discovery.k8s.io/v1"),
+        "ServiceCIDRList" => Some("networking.k8s.io/v1"),
+        _ => None,
+    }
+}
+
+fn with_version(mut item: Value, list: Option<&str>) -> Value {
+    if let (Value::Object(item), Some(version)) = (&mut item, list.and_then(version_of_items)) {
+        item.entry("apiVersion").or_insert_with(|| version.into());
+    }
+    item
+}
+
+fn text(document: &Map<String, Value>, field: &str) -> Option<String> {
+    document.get(field).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn decode<T: DeserializeOwned>(document: Map<String, Value>) -> Result<T, String> {
+    serde_path_to_error::deserialize(Value::Object(document))
+        .map_err(|error| format!("{}: {}", error.path(), error.inner()))
+}
+
+/// The key of an object; an object without a namespace is put into `default`, as `kubectl` would.
+fn key(kind: &'static str, metadata: &mut ObjectMeta, namespaced: bool) -> Result<Key, String> {
+    let name = metadata
+        .name
+        .clone()
+        .filter(|name| !name.is_empty())
+        .ok_or("metadata.name: missing")?;
+    if namespaced {
+        let namespace = metadata.namespace.get_or_insert_default();
+        if namespace.is_empty() {
+            namespace.push_str("default");
+        }
+    } else {
+        metadata.namespace = None;
+    }
+    Ok(Key {
+        kind,
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name,
+    })
+}
+
+/// What the API requires of a Service, and a file that was cut short may lack.
+fn check_service(service: &Service) -> Option<String> {
+    let lacking = service.spec.ports.iter().position(|port| port.port.is_none());
+    lacking.map(|index| format!("spec.ports[{index}].port: missing"))
+}
+
+/// The same for an EndpointSlice.
+fn check_slice(slice: &EndpointSlice, has_endpoints: bool) -> Option<String> {
+    if slice.address_type.is_none() {
+        return Some("addressType: missing".to_owned());
+    }
+    if !has_endpoints {
+        return Some("endpoints: missing".to_owned());
+    }
+    let lacking = slice
+        .endpoints
+        .iter()
+        .position(|endpoint| endpoint.addresses.is_empty());
+    lacking.map(|index| format!("endpoints[{index}].addresses: missing"))
+}
