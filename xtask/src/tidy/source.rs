@@ -33,8 +33,11 @@ impl File {
         self.path.ends_with(".rs")
     }
 
-    /// How many lines come before the module of unit tests at its end.
+    /// How many lines come before the module of unit tests at its end; none of a file that is such a module.
     pub(super) fn lines_without_tests(&self) -> usize {
+        if self.path.ends_with("/tests.rs") {
+            return 0;
+        }
         let lines: Vec<_> = self.code.lines().collect();
         let tests = lines
             .windows(2)
@@ -44,7 +47,7 @@ impl File {
 
     /// Whether this line, counted from 0, is test code.
     pub(super) fn is_test(&self, line: usize) -> bool {
-        self.path.starts_with("tests/") || self.path.ends_with("/tests.rs") || line >= self.lines_without_tests()
+        self.path.starts_with("tests/") || line >= self.lines_without_tests()
     }
 }
 

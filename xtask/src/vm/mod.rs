@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn test_binaries_and_programs_are_told_apart() {
+    fn programs_and_tests_are_told_apart() {
         let messages = "{\"reason\":\"compiler-artifact\",\"executable\":\"/t/debug/deps/kernel-1f\",\"fresh\":true}\n\
                         {\"reason\":\"compiler-artifact\",\"executable\":\"/t/debug/peer\",\"fresh\":true}\n\
                         {\"reason\":\"compiler-artifact\",\"executable\":null}\n";
