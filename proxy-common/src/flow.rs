@@ -131,14 +131,14 @@ impl Life {
     #[must_use]
     pub const fn claimed(self) -> Self {
         let step = if self.is_live() { 2 } else { 1 };
-        Self::new(self.sequence().wrapping_add(step), Phase::Opening)
+        Self::new(self.sequence().wrapping_add(step), Phase::Claimed)
     }
 
     /// The life of the record when its owner gives it back.
     #[inline(always)]
     #[must_use]
     pub const fn freed(self) -> Self {
-        Self::new(self.sequence().wrapping_add(1), Phase::Opening)
+        Self::new(self.sequence().wrapping_add(1), Phase::Claimed)
     }
 
     /// The same owner in another phase.
@@ -185,7 +185,8 @@ pub struct FlowRecord<F: Family> {
     pub endpoint: u32,
     /// Sequence number of the SYN that opened the flow, host byte order: tells a retransmission from a new attempt.
     pub opening_sequence: u32,
-    zero: [u8; 8],
+    /// Zero.
+    pub zero: [u8; 8],
 }
 
 plain! { FlowRecord: 64, 112; }

@@ -23,7 +23,7 @@ pub const fn lifetime(protocol: Protocol, phase: Phase) -> u64 {
     match protocol {
         Protocol::Tcp => match phase {
             // Longer than the last but one SYN of a client with Linux's default of six retries waits.
-            Phase::Opening => 120 * SECOND,
+            Phase::Claimed | Phase::Opening => 120 * SECOND,
             Phase::Answered => 60 * SECOND,
             // RFC 5382 REQ-5 asks for at least 2 h 4 min; kube-proxy sets conntrack to 24 h.
             Phase::Established => 24 * 3600 * SECOND,
@@ -33,13 +33,13 @@ pub const fn lifetime(protocol: Protocol, phase: Phase) -> u64 {
         },
         // RFC 4787 REQ-5: at least 2 min, 5 min recommended; one-way traffic is no conversation.
         Protocol::Udp => match phase {
-            Phase::Opening => 30 * SECOND,
+            Phase::Claimed | Phase::Opening => 30 * SECOND,
             Phase::Answered => 120 * SECOND,
             Phase::Established | Phase::ClientDone | Phase::BackendDone | Phase::Closed | Phase::Reset => 300 * SECOND,
         },
         // Longer than seven heartbeats of 30 s (RFC 9260 section 16), as conntrack counts.
         Protocol::Sctp => match phase {
-            Phase::Opening => 30 * SECOND,
+            Phase::Claimed | Phase::Opening => 30 * SECOND,
             Phase::Answered => 60 * SECOND,
             Phase::Established | Phase::ClientDone | Phase::BackendDone | Phase::Closed | Phase::Reset => 210 * SECOND,
         },

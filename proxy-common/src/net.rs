@@ -21,14 +21,51 @@ pub trait Address: Pod + Ord + core::hash::Hash + core::fmt::Debug + Default {
 }
 
 /// An IPv4 address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
+#[derive(Clone, Copy, Debug, Default, Eq, Pod, Zeroable)]
 #[repr(C, align(4))]
 pub struct Ip4(pub [u8; 4]);
 
 /// An IPv6 address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
+#[derive(Clone, Copy, Debug, Default, Eq, Pod, Zeroable)]
 #[repr(C, align(4))]
 pub struct Ip6(pub [u8; 16]);
+
+/// Equality, order and hash by words: what would be derived compares bytes one by one, in a loop that the kernel programs
+/// would pay for.
+macro_rules! by_words {
+    ($name:ident, $words:ident) => {
+        impl PartialEq for $name {
+            #[inline(always)]
+            fn eq(&self, other: &Self) -> bool {
+                self.$words() == other.$words()
+            }
+        }
+
+        impl core::hash::Hash for $name {
+            fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+                self.$words().hash(state);
+            }
+        }
+
+        impl PartialOrd for $name {
+            #[inline(always)]
+            fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+
+        impl Ord for $name {
+            #[inline(always)]
+            fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+                self.$words().cmp(&other.$words())
+            }
+        }
+    };
+}
+
+by_words!(Ip4, to_u32);
+by_words!(Ip6, to_halves);
+by_words!(Port, get);
 
 impl Ip4 {
     /// The four bytes as one number, host byte order.
@@ -43,26 +80,24 @@ impl Ip6 {
     /// The two halves as numbers, host byte order.
     #[inline(always)]
     #[must_use]
-    pub const fn to_halves(self) -> (u64, u64) {
-        let b = self.0;
-        (
-            u64::from_be_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]),
-            u64::from_be_bytes([b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]]),
-        )
+    pub fn to_halves(self) -> (u64, u64) {
+        let w: [u32; 4] = bytemuck::must_cast(self);
+        let half = |high: u32, low: u32| u64::from(u32::from_be(high)) << 32 | u64::from(u32::from_be(low));
+        (half(w[0], w[1]), half(w[2], w[3]))
     }
 }
 
 impl Address for Ip4 {
     #[inline(always)]
     fn widen(&self) -> Ip6 {
-        let b = self.0;
-        Ip6([b[0], b[1], b[2], b[3], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+        let word: u32 = bytemuck::must_cast(*self);
+        bytemuck::must_cast([word, 0, 0, 0])
     }
 
     #[inline(always)]
     fn narrow(wide: &Ip6) -> Self {
-        let b = wide.0;
-        Ip4([b[0], b[1], b[2], b[3]])
+        let words: [u32; 4] = bytemuck::must_cast(*wide);
+        bytemuck::must_cast(words[0])
     }
 
     #[inline(always)]
@@ -102,7 +137,7 @@ impl Address for Ip6 {
 }
 
 /// A transport port in network byte order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
+#[derive(Clone, Copy, Debug, Default, Eq, Pod, Zeroable)]
 #[repr(C, align(2))]
 pub struct Port(pub [u8; 2]);
 
@@ -123,10 +158,11 @@ impl Port {
 }
 
 /// A transport protocol that services may use, with its number on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Protocol {
     /// RFC 9293.
+    #[default]
     Tcp = 6,
     /// RFC 768.
     Udp = 17,
@@ -173,7 +209,7 @@ impl<F: Family> Peer<F> {
 }
 
 /// Who sends to whom, over what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tuple<F: Family> {
     /// The sender.
     pub source: Peer<F>,

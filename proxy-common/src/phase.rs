@@ -15,37 +15,47 @@ pub enum Direction {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Phase {
-    /// No answer yet: a SYN, or datagrams one way.
+    /// The record has an owner, but not all keys yet: nobody else may give it up.
     #[default]
-    Opening = 0,
+    Claimed = 0,
+    /// No answer yet: a SYN, or datagrams one way.
+    Opening = 1,
     /// The backend has answered.
-    Answered = 1,
+    Answered = 2,
     /// Both sides have been heard after the answer.
-    Established = 2,
+    Established = 3,
     /// TCP: the client has sent its FIN.
-    ClientDone = 3,
+    ClientDone = 4,
     /// TCP: the backend has sent its FIN.
-    BackendDone = 4,
+    BackendDone = 5,
     /// TCP: both FINs are seen. Held for twice the segment lifetime, so that no late packet meets a new flow.
-    Closed = 5,
+    Closed = 6,
     /// TCP: a RST was seen. A forged one is forgotten when the flow goes on.
-    Reset = 6,
+    Reset = 7,
 }
 
 impl Phase {
-    /// The phase that a number names; anything unknown counts as opening, which is given up first.
+    /// The phase that a number names; anything unknown counts as claimed, which nobody touches.
     #[inline(always)]
     #[must_use]
     pub const fn from_number(number: u8) -> Self {
         match number {
-            1 => Phase::Answered,
-            2 => Phase::Established,
-            3 => Phase::ClientDone,
-            4 => Phase::BackendDone,
-            5 => Phase::Closed,
-            6 => Phase::Reset,
-            _ => Phase::Opening,
+            1 => Phase::Opening,
+            2 => Phase::Answered,
+            3 => Phase::Established,
+            4 => Phase::ClientDone,
+            5 => Phase::BackendDone,
+            6 => Phase::Closed,
+            7 => Phase::Reset,
+            _ => Phase::Claimed,
         }
+    }
+
+    /// Whether no answer has been seen.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_unanswered(self) -> bool {
+        matches!(self, Phase::Claimed | Phase::Opening)
     }
 
     /// Whether a new SYN on the same tuple begins another connection instead of belonging to this one.
@@ -90,7 +100,7 @@ pub const fn advance(phase: Phase, protocol: Protocol, direction: Direction, fla
     match protocol {
         Protocol::Tcp => advance_tcp(phase, direction, flags),
         Protocol::Udp | Protocol::Sctp => match (phase, direction) {
-            (Phase::Opening, Direction::Reply) => Phase::Answered,
+            (Phase::Claimed | Phase::Opening, Direction::Reply) => Phase::Answered,
             (Phase::Answered, Direction::Request) => Phase::Established,
             (other, _) => other,
         },
@@ -114,7 +124,7 @@ const fn advance_tcp(phase: Phase, direction: Direction, flags: TcpFlags) -> Pha
     }
     match (phase, direction) {
         // SYN-ACK, or the data of a connection whose SYN-ACK took another way.
-        (Phase::Opening, Direction::Reply) => Phase::Answered,
+        (Phase::Claimed | Phase::Opening, Direction::Reply) => Phase::Answered,
         // The third packet of the handshake.
         (Phase::Answered, Direction::Request) if !flags.has(TcpFlags::SYN) => Phase::Established,
         // The RST was not the connection's: both go on.

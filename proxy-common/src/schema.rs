@@ -107,4 +107,8 @@ maps! {
     ENDPOINT_NAMES: Array[262_144];
     /// The ABI version that wrote the maps: 0 -> u32.
     ABI: Array[1];
+    /// What a processor knows of the packet it handles. Not state: nothing in it outlives the packet.
+    WORK_V4: PerCpuArray[1];
+    /// The same for IPv6.
+    WORK_V6: PerCpuArray[1];
 }

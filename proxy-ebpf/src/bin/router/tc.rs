@@ -1,0 +1,120 @@
+//! The hooks on devices: each makes a frame, picks the family, calls the library and turns its verdict into an action.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC},
+    macros::classifier,
+    programs::TcContext,
+};
+use proxy_common::{
+    family::{Family as _, V4, V6},
+    node::Hook,
+    reason::Reason,
+};
+use proxy_ebpf::{node::Node, parse::Parse, pipeline, reject, verdict::Verdict, work::Work};
+
+use crate::{
+    host::Kernel,
+    maps, report,
+    skb::{Link, Skb},
+};
+
+#[classifier]
+pub(crate) fn ingress(ctx: TcContext) -> i32 {
+    let (frame, link) = Skb::of_ethernet(&ctx);
+    ingress_of(&ctx, frame, &link)
+}
+
+#[classifier]
+pub(crate) fn ingress_l3(ctx: TcContext) -> i32 {
+    let (frame, link) = Skb::of_network(&ctx);
+    ingress_of(&ctx, frame, &link)
+}
+
+#[classifier]
+pub(crate) fn egress(ctx: TcContext) -> i32 {
+    let (frame, link) = Skb::of_ethernet(&ctx);
+    egress_of(&ctx, frame, &link)
+}
+
+#[classifier]
+pub(crate) fn egress_l3(ctx: TcContext) -> i32 {
+    let (frame, link) = Skb::of_network(&ctx);
+    egress_of(&ctx, frame, &link)
+}
+
+#[inline(always)]
+fn ingress_of(ctx: &TcContext, mut frame: Skb, link: &Link) -> i32 {
+    match link.ethertype {
+        V4::ETHERTYPE => ingress_family::<V4, 28>(ctx, &mut frame, link, maps::work_v4()),
+        V6::ETHERTYPE => ingress_family::<V6, 48>(ctx, &mut frame, link, maps::work_v6()),
+        _ => pass(Hook::Ingress, Reason::NotIp),
+    }
+}
+
+#[inline(always)]
+fn egress_of(ctx: &TcContext, mut frame: Skb, link: &Link) -> i32 {
+    match link.ethertype {
+        V4::ETHERTYPE => egress_family::<V4, 28>(ctx, &mut frame, maps::work_v4()),
+        V6::ETHERTYPE => egress_family::<V6, 48>(ctx, &mut frame, maps::work_v6()),
+        _ => pass(Hook::Egress, Reason::NotIp),
+    }
+}
+
+#[inline(always)]
+fn ingress_family<F: Parse, const HEADERS: usize>(
+    ctx: &TcContext,
+    frame: &mut Skb,
+    link: &Link,
+    work: Option<&mut Work<F>>,
+) -> i32
+where
+    Kernel: Node<F>,
+{
+    let Some(work) = work else { return TC_ACT_UNSPEC };
+    let arrival = frame.arrival(link);
+    let verdict = pipeline::ingress::<F>(frame, &Kernel::new(ctx.as_ptr()), &arrival, work);
+    act::<F, HEADERS>(Hook::Ingress, frame, verdict)
+}
+
+#[inline(always)]
+fn egress_family<F: Parse, const HEADERS: usize>(ctx: &TcContext, frame: &mut Skb, work: Option<&mut Work<F>>) -> i32
+where
+    Kernel: Node<F>,
+{
+    let Some(work) = work else { return TC_ACT_UNSPEC };
+    let verdict = pipeline::egress::<F>(frame, &Kernel::new(ctx.as_ptr()), work);
+    act::<F, HEADERS>(Hook::Egress, frame, verdict)
+}
+
+/// Counts a verdict and carries it out. What goes on goes to the next program on the device, whoever's it is.
+#[inline(always)]
+fn act<F: Parse, const HEADERS: usize>(hook: Hook, frame: &Skb, verdict: Verdict) -> i32 {
+    match verdict {
+        Verdict::Translated => pass(hook, Reason::Translated),
+        Verdict::Pass(reason) => pass(hook, reason),
+        Verdict::Drop(reason) => drop(hook, reason),
+        Verdict::Reject(reason) => refuse::<F, HEADERS>(hook, frame, reason),
+    }
+}
+
+#[inline(never)]
+fn refuse<F: Parse, const HEADERS: usize>(hook: Hook, frame: &Skb, reason: Reason) -> i32 {
+    if !report::may_refuse() {
+        return drop(hook, Reason::RejectLimited);
+    }
+    report::count(hook, reason);
+    reject::refusal::<F>(frame).map_or(TC_ACT_SHOT as i32, |refusal| frame.refuse::<HEADERS>(&refusal))
+}
+
+#[inline(always)]
+fn pass(hook: Hook, reason: Reason) -> i32 {
+    report::count(hook, reason);
+    TC_ACT_UNSPEC
+}
+
+#[inline(always)]
+fn drop(hook: Hook, reason: Reason) -> i32 {
+    report::count(hook, reason);
+    TC_ACT_SHOT as i32
+}

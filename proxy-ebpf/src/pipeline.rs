@@ -1,0 +1,377 @@
+//! The packet's way: parse, track, service, select, rewrite. Only this file calls the stages.
+//!
+//! The functions marked `inline(never)` are the steps: each has the stack for itself.
+
+use proxy_common::{
+    block::View,
+    family::Family,
+    flow::{FlowKey, FlowRecord, flag},
+    frontend::{FrontendKey, FrontendKind},
+    net::{Address as _, Protocol, Tuple},
+    node::{Hook, NodeConfig, device_flag},
+    phase::Direction,
+    reason::Reason,
+};
+
+use crate::{
+    fragments,
+    frame::Frame,
+    node::{Node, Tables},
+    parse::{self, Packet, Parse, Segment, icmp},
+    rewrite::{self, Plan},
+    select::{self, Candidates, policy},
+    service::{self, Dialled},
+    track::{self, Flow},
+    verdict::Verdict,
+    work::{Binding, Work},
+};
+
+/// How a frame came in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Arrival {
+    /// The interface.
+    pub interface: u32,
+    /// Whether the frame's hardware address is not the interface's own.
+    pub other_host: bool,
+    /// The hardware address that it is sent to; zero without a link header.
+    pub mac: [u8; 6],
+    /// Whether it carries a VLAN tag with a number other than 0 (IEEE 802.1Q: 0 is a priority only).
+    pub tagged: bool,
+}
+
+/// What is left to do after a packet was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Nothing.
+    Done(Verdict),
+    /// It opens a flow.
+    Open,
+    /// It is an ICMP message.
+    Icmp,
+}
+
+/// A packet comes in: from the form it has on the wire to `client <-> backend`.
+#[inline(always)]
+pub fn ingress<F: Parse>(
+    frame: &mut impl Frame,
+    node: &impl Node<F>,
+    arrival: &Arrival,
+    work: &mut Work<F>,
+) -> Verdict {
+    match enter(frame, node, arrival, work) {
+        Step::Done(verdict) => verdict,
+        Step::Open => match first_packet(node, work).and_then(|()| track::open::open(node, work)) {
+            Ok(()) => enter_opened(frame, node, work),
+            Err(verdict) => verdict,
+        },
+        Step::Icmp => match quoted(frame, work).and_then(|()| enter_error(node, work)) {
+            Ok(()) => rewrite_error(frame, work),
+            Err(verdict) => verdict,
+        },
+    }
+}
+
+/// A packet goes out: from `client <-> backend` to the form it has on the wire.
+#[inline(always)]
+pub fn egress<F: Parse>(frame: &mut impl Frame, node: &impl Node<F>, work: &mut Work<F>) -> Verdict {
+    match leave(frame, node, work) {
+        Step::Done(verdict) => verdict,
+        Step::Open => Verdict::Pass(Reason::NoFlow),
+        Step::Icmp => match quoted(frame, work).and_then(|()| leave_error(node, work)) {
+            Ok(()) => rewrite_error(frame, work),
+            Err(verdict) => verdict,
+        },
+    }
+}
+
+/// Frames for others, and those that a VLAN device above takes, are left before anything is looked at.
+#[inline(always)]
+fn not_ours<F: Family>(node: &impl Tables<F>, arrival: &Arrival) -> Option<Reason> {
+    if !arrival.other_host && !arrival.tagged {
+        return None;
+    }
+    let device = node.device(arrival.interface).unwrap_or_default();
+    if arrival.other_host && arrival.mac != device.mac {
+        return Some(Reason::OtherHost);
+    }
+    (arrival.tagged && device.flags & device_flag::VLANS_ABOVE != 0).then_some(Reason::Tagged)
+}
+
+/// Looks at a packet that comes in, and translates it if its flow is known.
+#[inline(never)]
+fn enter<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, arrival: &Arrival, work: &mut Work<F>) -> Step {
+    if let Some(reason) = not_ours(node, arrival) {
+        return Step::Done(Verdict::Pass(reason));
+    }
+    work.interface = arrival.interface;
+    let segment = match parse::packet::<F>(frame) {
+        Ok(Packet::Segment(segment)) => segment,
+        Ok(Packet::Icmp(header)) => {
+            work.header = header;
+            return Step::Icmp;
+        }
+        Err(reason) => return Step::Done(Verdict::Pass(reason)),
+    };
+    work.segment = segment;
+    if let Err(reason) = fragments::resolve(&mut work.segment, node, Hook::Ingress) {
+        return Step::Done(Verdict::Pass(reason));
+    }
+    work.key = FlowKey::wire(&work.segment.tuple);
+    let Some(flow) = track::find(node, &work.key).filter(|flow| !begins_anew(node, flow, &work.segment)) else {
+        return if work.segment.opens {
+            Step::Open
+        } else {
+            Step::Done(Verdict::Pass(Reason::NoFlow))
+        };
+    };
+    let direction = wire_direction(flow.record, &work.segment.tuple);
+    // Replies are noted where they leave: there all of them pass, masqueraded or not.
+    if direction == Direction::Request {
+        track::note(node, &flow, direction, work.segment.flags);
+    }
+    Step::Done(rewrite_segment(
+        frame,
+        node,
+        &work.segment,
+        &flow,
+        &Plan::ingress(flow.record, direction),
+    ))
+}
+
+/// Translates the packet that has opened a flow.
+#[inline(never)]
+fn enter_opened<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &Work<F>) -> Verdict {
+    let Some(flow) = track::read(node, work.flow) else {
+        return Verdict::Drop(Reason::TupleClash);
+    };
+    rewrite_segment(
+        frame,
+        node,
+        &work.segment,
+        &flow,
+        &Plan::ingress(flow.record, Direction::Request),
+    )
+}
+
+/// Whether a packet begins another connection on the tuple of one that is over; that one is then forgotten.
+#[inline(always)]
+fn begins_anew<F: Parse>(node: &impl Node<F>, flow: &Flow<'_, F>, segment: &Segment<F>) -> bool {
+    let anew = segment.opens && flow.life.phase().is_over();
+    if anew {
+        track::records::release(node, flow);
+    }
+    anew
+}
+
+#[inline(always)]
+fn wire_direction<F: Family>(record: &FlowRecord<F>, tuple: &Tuple<F>) -> Direction {
+    if record.request() == *tuple {
+        Direction::Request
+    } else {
+        Direction::Reply
+    }
+}
+
+/// What a new flow would get: the service, the candidates among its endpoints, and whether it is masqueraded.
+#[derive(Clone, Copy, Debug)]
+pub struct Decision {
+    /// The service that was dialled.
+    pub dialled: Dialled,
+    /// The endpoints to choose from, in the order in which they are tried.
+    pub candidates: Candidates,
+    /// The view that they are of.
+    pub view: View,
+    /// Whether the backend must see an address of the node.
+    pub masquerade: bool,
+    /// The generation of the block.
+    pub generation: u32,
+}
+
+/// Decides on a packet that would open a flow. Nothing is written, so `explain` can ask.
+///
+/// # Errors
+///
+/// The verdict on a packet that opens no flow.
+#[inline(always)]
+pub fn decide<F: Family>(
+    node: &impl Node<F>,
+    config: &NodeConfig<F>,
+    interface: u32,
+    tuple: &Tuple<F>,
+) -> Result<Decision, Verdict> {
+    let (source, destination) = (tuple.source, tuple.destination);
+    let dialled = service::lookup(node, destination, tuple.protocol).ok_or(Verdict::Pass(Reason::NoService))?;
+    if is_bad_source(node, tuple) {
+        return Err(Verdict::Pass(Reason::BadSource));
+    }
+    if dialled.kind == FrontendKind::NodePort && node.has_udp_socket(tuple) {
+        return Err(Verdict::Pass(Reason::LocalSocket));
+    }
+    let block = select::block(node, dialled.service)?;
+    let sender = policy::sender(node, config, interface, &source.address);
+    let treatment = policy::treatment(dialled.kind, &block.header, config, sender);
+    let candidates = block.candidates(treatment.view, node)?;
+    Ok(Decision {
+        dialled,
+        candidates,
+        view: treatment.view,
+        masquerade: treatment.masquerade,
+        generation: block.generation(),
+    })
+}
+
+/// An address that no packet from a device may have as its source, or that is a service's, this node's, or the
+/// receiver's own: the answer would never find its way.
+#[inline(always)]
+fn is_bad_source<F: Family>(node: &impl Tables<F>, tuple: &Tuple<F>) -> bool {
+    let source = tuple.source;
+    source.address.never_a_source()
+        || source.address == tuple.destination.address
+        || node.own_address(&source.address).is_some()
+        || node.frontend(&FrontendKey::new(source, tuple.protocol)).is_some()
+}
+
+/// The first packet of a flow: to a service, or straight to an endpoint of one.
+#[inline(never)]
+fn first_packet<F: Parse, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
+    let config = node.config().ok_or(Verdict::Pass(Reason::NoService))?;
+    match decide(node, config, work.interface, &work.segment.tuple) {
+        Ok(decision) => {
+            work.binding = Binding {
+                service: decision.dialled.service,
+                ..Binding::default()
+            };
+            work.candidates = decision.candidates;
+            work.masquerade = decision.masquerade;
+        }
+        Err(Verdict::Pass(Reason::NoService)) if is_direct(node, &work.segment.tuple) => {
+            track::open::prepare_direct(work);
+        }
+        Err(verdict) => return Err(verdict),
+    }
+    Ok(())
+}
+
+/// Whether a connection goes straight to an endpoint of some service: its tuple must not be given to another. For UDP,
+/// where each packet would ask, it is not looked up.
+#[inline(always)]
+fn is_direct<F: Family>(node: &impl Tables<F>, tuple: &Tuple<F>) -> bool {
+    tuple.protocol == Protocol::Tcp
+        && !tuple.source.address.never_a_source()
+        && node.is_target(&FrontendKey::new(tuple.destination, tuple.protocol))
+}
+
+/// Looks at a packet that goes out, and translates it if its flow is known.
+#[inline(never)]
+fn leave<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &mut Work<F>) -> Step {
+    let segment = match parse::packet::<F>(frame) {
+        Ok(Packet::Segment(segment)) => segment,
+        Ok(Packet::Icmp(header)) => {
+            work.header = header;
+            return Step::Icmp;
+        }
+        Err(reason) => return Step::Done(Verdict::Pass(reason)),
+    };
+    work.segment = segment;
+    if let Err(reason) = fragments::resolve(&mut work.segment, node, Hook::Egress) {
+        return Step::Done(Verdict::Pass(reason));
+    }
+    work.key = FlowKey::canonical(&work.segment.tuple);
+    let Some(flow) = track::find(node, &work.key) else {
+        return Step::Done(Verdict::Pass(Reason::NoFlow));
+    };
+    let direction = canonical_direction(flow.record, &work.segment.tuple);
+    if direction == Direction::Reply {
+        track::note(node, &flow, direction, work.segment.flags);
+    }
+    Step::Done(rewrite_segment(
+        frame,
+        node,
+        &work.segment,
+        &flow,
+        &Plan::egress(flow.record, direction),
+    ))
+}
+
+#[inline(always)]
+fn canonical_direction<F: Family>(record: &FlowRecord<F>, tuple: &Tuple<F>) -> Direction {
+    if tuple.destination == record.backend() && tuple.source == record.inner_client() {
+        Direction::Request
+    } else {
+        Direction::Reply
+    }
+}
+
+#[inline(always)]
+fn rewrite_segment<F: Parse>(
+    frame: &mut impl Frame,
+    node: &impl Tables<F>,
+    segment: &Segment<F>,
+    flow: &Flow<'_, F>,
+    plan: &Plan<F>,
+) -> Verdict {
+    if plan.is_done(&segment.tuple) {
+        return Verdict::Pass(if flow.record.is(flag::DIRECT) {
+            Reason::Direct
+        } else {
+            Reason::Canonical
+        });
+    }
+    if !track::is_current(node, flow) {
+        return Verdict::Pass(Reason::NoFlow);
+    }
+    match rewrite::apply::apply(frame, segment, plan) {
+        Ok(()) => Verdict::Translated,
+        Err(Reason::SctpFragment) => Verdict::Pass(Reason::SctpFragment),
+        Err(reason) => Verdict::Drop(reason),
+    }
+}
+
+/// Reads what an ICMP message quotes.
+#[inline(never)]
+fn quoted<F: Parse>(frame: &mut impl Frame, work: &mut Work<F>) -> Result<(), Verdict> {
+    work.error = icmp::error(frame, &work.header).map_err(Verdict::Pass)?;
+    Ok(())
+}
+
+/// An error comes in about a packet that has left this node: what it quotes is what `egress` made of it.
+#[inline(never)]
+fn enter_error<F: Parse, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
+    let answered = work.error.tuple.reversed();
+    work.key = FlowKey::wire(&answered);
+    let flow = track::find(node, &work.key).ok_or(Verdict::Pass(Reason::IcmpUnrelated))?;
+    work.plan = Plan::ingress(flow.record, wire_direction(flow.record, &answered));
+    worth_rewriting(work)
+}
+
+/// An error goes out about a packet that has come in by this node: what it quotes is what `ingress` made of it.
+#[inline(never)]
+fn leave_error<F: Parse, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
+    let answered = work.error.tuple.reversed();
+    work.key = FlowKey::canonical(&answered);
+    let flow = track::find(node, &work.key).ok_or(Verdict::Pass(Reason::IcmpUnrelated))?;
+    work.plan = Plan::egress(flow.record, canonical_direction(flow.record, &answered));
+    worth_rewriting(work)
+}
+
+/// Whether an error about a known flow is to be changed: not if the flow is not translated here, and never a redirect.
+#[inline(always)]
+fn worth_rewriting<F: Family>(work: &Work<F>) -> Result<(), Verdict> {
+    if work.plan.is_done(&work.error.tuple.reversed()) {
+        return Err(Verdict::Pass(Reason::Canonical));
+    }
+    if work.error.redirect {
+        return Err(Verdict::Drop(Reason::Redirect));
+    }
+    Ok(())
+}
+
+/// Changes an error as a packet that answers the quoted one would be changed, and the quoted packet the other way about.
+#[inline(always)]
+fn rewrite_error<F: Parse>(frame: &mut impl Frame, work: &Work<F>) -> Verdict {
+    let quote = rewrite::embedded::quote(frame, work).and_then(|()| rewrite::embedded::addresses(frame, work));
+    match quote.and_then(|()| rewrite::embedded::message(frame, work)) {
+        Ok(()) => Verdict::Translated,
+        Err(reason) => Verdict::Drop(reason),
+    }
+}

@@ -1,0 +1,213 @@
+//! The short way: a socket that connects or sends gets the backend at once, and its packets need no translation.
+//!
+//! What a socket was given is remembered with the socket, so that the program sees the address it dialled.
+
+use proxy_common::{
+    family::Family,
+    frontend::{FrontendKey, FrontendKind},
+    lifetime::lifetime,
+    net::{Peer, Protocol},
+    node::{NodeConfig, node_flag},
+    phase::Phase,
+    reason::Reason,
+    socket::{PEERS, SocketPeer, SocketPeers},
+};
+
+use crate::{
+    node::{Clock, Entropy, Tables},
+    select::{
+        self, Endpoint,
+        policy::{self, Sender},
+    },
+    service::{self, Dialled},
+    verdict::Verdict,
+};
+
+/// The socket that asks.
+pub trait Socket<F: Family> {
+    /// The cookie of its network namespace.
+    fn netns(&self) -> u64;
+    /// `COVERED`: whether that namespace's edge translates its packets.
+    fn is_covered(&self) -> bool;
+    /// Whether an address means this machine itself.
+    fn is_loopback(&self, address: &F::Address) -> bool;
+    /// What the socket remembers, with room made if it remembers nothing yet and `create` is set.
+    fn peers(&self, create: bool) -> Option<&SocketPeers<F>>;
+    /// Replaces one of the peers it remembers.
+    fn remember(&self, slot: usize, peer: &SocketPeer<F>);
+    /// `STATE`: whether an endpoint may still be chosen.
+    fn is_eligible(&self, endpoint: u32) -> bool;
+}
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer<F: Family> {
+    /// It goes on as it is.
+    Leave(Reason),
+    /// It goes to the backend.
+    Translate(Peer<F>),
+    /// It fails as if nobody listened: `ECONNREFUSED`.
+    Refuse(Reason),
+    /// It fails as if nobody could be reached: `EHOSTUNREACH`.
+    Unreachable(Reason),
+}
+
+/// `connect`, and `sendmsg` on a socket without a peer.
+#[inline(always)]
+pub fn dial<F: Family>(
+    node: &(impl Tables<F> + Clock + Entropy),
+    socket: &impl Socket<F>,
+    peer: Peer<F>,
+    protocol: Protocol,
+) -> Answer<F> {
+    let Some(config) = node.config() else {
+        return Answer::Leave(Reason::NoService);
+    };
+    let is_host = socket.netns() == config.host_netns;
+    if !is_host && !serves_pods(config, socket) {
+        return Answer::Leave(Reason::Covered);
+    }
+    let Some(dialled) = lookup(node, config, socket, is_host, peer, protocol) else {
+        return Answer::Leave(Reason::NoService);
+    };
+    let now = node.now();
+    if protocol == Protocol::Udp
+        && let Some(remembered) = recall(socket, now, |known| {
+            known.dialled == peer.address && known.dialled_port == peer.port
+        })
+        && socket.is_eligible(remembered.1.endpoint)
+    {
+        socket.remember(
+            remembered.0,
+            &SocketPeer {
+                last_used: now,
+                ..remembered.1
+            },
+        );
+        return Answer::Translate(Peer::new(remembered.1.backend, remembered.1.backend_port));
+    }
+    match choose(node, config, is_host, dialled) {
+        Ok(endpoint) => {
+            remember(socket, now, peer, &endpoint);
+            Answer::Translate(endpoint.peer)
+        }
+        Err(Verdict::Reject(reason)) => Answer::Refuse(reason),
+        Err(Verdict::Drop(reason)) => Answer::Unreachable(reason),
+        Err(Verdict::Pass(reason)) => Answer::Leave(reason),
+        Err(Verdict::Translated) => Answer::Leave(Reason::Canonical),
+    }
+}
+
+/// `recvmsg` and `getpeername`: the address that the program dialled, if this backend is one that the socket was given.
+#[inline(always)]
+pub fn dialled_name<F: Family>(node: &impl Clock, socket: &impl Socket<F>, backend: Peer<F>) -> Option<Peer<F>> {
+    let is_it = |known: &SocketPeer<F>| known.backend == backend.address && known.backend_port == backend.port;
+    let (slot, peer) = find(socket, is_it)?;
+    socket.remember(
+        slot,
+        &SocketPeer {
+            last_used: node.now(),
+            ..peer
+        },
+    );
+    Some(Peer::new(peer.dialled, peer.dialled_port))
+}
+
+#[inline(always)]
+fn serves_pods<F: Family>(config: &NodeConfig<F>, socket: &impl Socket<F>) -> bool {
+    config.flags & node_flag::SOCKETS_ALL != 0
+        || (config.flags & node_flag::SOCKETS_UNCOVERED != 0 && !socket.is_covered())
+}
+
+#[inline(always)]
+fn lookup<F: Family>(
+    node: &impl Tables<F>,
+    config: &NodeConfig<F>,
+    socket: &impl Socket<F>,
+    is_host: bool,
+    peer: Peer<F>,
+    protocol: Protocol,
+) -> Option<Dialled> {
+    if !socket.is_loopback(&peer.address) {
+        return service::lookup(node, peer, protocol);
+    }
+    if !is_host || config.flags & node_flag::LOOPBACK_NODE_PORTS == 0 {
+        return None;
+    }
+    let frontend = node.frontend(&FrontendKey::node_port(peer.port, protocol))?;
+    Some(Dialled {
+        service: frontend.service,
+        kind: FrontendKind::NodePort,
+    })
+}
+
+#[inline(always)]
+fn choose<F: Family>(
+    node: &(impl Tables<F> + Entropy),
+    config: &NodeConfig<F>,
+    is_host: bool,
+    dialled: Dialled,
+) -> Result<Endpoint<F>, Verdict> {
+    let block = select::block(node, dialled.service)?;
+    let detects = config.flags & (node_flag::DETECT_NETWORK | node_flag::DETECT_DEVICE) != 0;
+    let sender = match (is_host, detects) {
+        (true, _) => Sender::Host,
+        (false, true) => Sender::Pod,
+        (false, false) => Sender::Other,
+    };
+    let view = policy::treatment(dialled.kind, &block.header, config, sender).view;
+    block.candidates(view, node)?.endpoint(node, 0)
+}
+
+#[inline(always)]
+fn find<F: Family>(socket: &impl Socket<F>, is_it: impl Fn(&SocketPeer<F>) -> bool) -> Option<(usize, SocketPeer<F>)> {
+    let peers = socket.peers(false)?;
+    let mut slot = 0;
+    while slot < PEERS {
+        let peer = &peers.peers[slot];
+        if peer.last_used != 0 && is_it(peer) {
+            return Some((slot, *peer));
+        }
+        slot += 1;
+    }
+    None
+}
+
+/// A translation that is as young as a conversation of datagrams may be.
+#[inline(always)]
+fn recall<F: Family>(
+    socket: &impl Socket<F>,
+    now: u64,
+    is_it: impl Fn(&SocketPeer<F>) -> bool,
+) -> Option<(usize, SocketPeer<F>)> {
+    let age = lifetime(Protocol::Udp, Phase::Answered);
+    find(socket, |peer| is_it(peer) && now.saturating_sub(peer.last_used) < age)
+}
+
+/// Remembers a translation in place of an older one to the same address, or of the oldest.
+#[inline(always)]
+fn remember<F: Family>(socket: &impl Socket<F>, now: u64, dialled: Peer<F>, endpoint: &Endpoint<F>) {
+    let Some(peers) = socket.peers(true) else { return };
+    let (mut slot, mut best, mut best_age) = (0, 0, u64::MAX);
+    while slot < PEERS {
+        let peer = &peers.peers[slot];
+        let same = peer.dialled == dialled.address && peer.dialled_port == dialled.port;
+        let age = if same { 0 } else { peer.last_used };
+        if age < best_age {
+            best = slot;
+            best_age = age;
+        }
+        slot += 1;
+    }
+    socket.remember(
+        best,
+        &SocketPeer {
+            last_used: now,
+            dialled: dialled.address,
+            backend: endpoint.peer.address,
+            dialled_port: dialled.port,
+            backend_port: endpoint.peer.port,
+            endpoint: endpoint.number,
+        },
+    );
+}

@@ -1,0 +1,228 @@
+//! Opening a flow: a record, an endpoint whose tuple is free, a masquerade port, and last the key that makes it known.
+
+use proxy_common::{
+    endpoint::NO_ENDPOINT,
+    family::Family,
+    flow::{FlowKey, FlowRecord, FlowRef, Life, flag},
+    phase::Phase,
+    reason::Reason,
+};
+
+use super::{records, reserve};
+use crate::{
+    node::{Inserted, Node, Route},
+    select::Endpoint,
+    verdict::Verdict,
+    work::{Binding, Work},
+};
+
+/// How many endpoints are tried before the client's port is changed.
+const ENDPOINTS: u32 = 4;
+
+/// Opens a flow for the packet in `work`, to one of its candidates, or straight to where it is sent. Each step has the
+/// stack for itself.
+///
+/// # Errors
+///
+/// What becomes of the packet if there is no room, no port or no endpoint for the flow. Without room a direct flow
+/// goes on untracked.
+#[inline(always)]
+pub fn open<F: Family>(node: &impl Node<F>, work: &mut Work<F>) -> Result<(), Verdict> {
+    claim(node, work)?;
+    let bound = if work.binding.flags & flag::DIRECT != 0 {
+        bind_direct(node, work)
+    } else {
+        bind_endpoint(node, work).and_then(|()| bind_source(node, work))
+    };
+    bound.and_then(|()| publish(node, work))
+}
+
+/// Prepares a flow that goes straight to its backend, so that its tuple is its own.
+#[inline(always)]
+pub fn prepare_direct<F: Family>(work: &mut Work<F>) {
+    work.binding = Binding {
+        flags: flag::DIRECT,
+        ..Binding::default()
+    };
+    work.binding.endpoint = Endpoint {
+        peer: work.segment.tuple.destination,
+        number: NO_ENDPOINT,
+    };
+}
+
+/// A record for the flow.
+#[inline(never)]
+fn claim<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
+    let records = node.config().map_or(0, |config| config.records);
+    let claimed = records::claim(node, records);
+    work.flow = claimed.map_err(|reason| refused(work, reason))?;
+    Ok(())
+}
+
+/// What becomes of a packet whose flow finds no room.
+#[inline(always)]
+fn refused<F: Family>(work: &Work<F>, reason: Reason) -> Verdict {
+    let direct = work.binding.flags & flag::DIRECT != 0;
+    if direct {
+        Verdict::Pass(Reason::NoService)
+    } else {
+        Verdict::Drop(reason)
+    }
+}
+
+/// Gives a claimed record back, and says what becomes of the packet.
+#[inline(always)]
+fn give_up<F: Family>(node: &impl Node<F>, work: &Work<F>, reason: Reason) -> Verdict {
+    records::free(node, work.flow);
+    refused(work, reason)
+}
+
+/// Makes the tuple of a direct flow its own.
+#[inline(never)]
+fn bind_direct<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
+    match reserve_canonical(node, work, true) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(give_up(node, work, Reason::TupleClash)),
+        Err(reason) => Err(give_up(node, work, reason)),
+    }
+}
+
+/// Finds an endpoint towards which the flow's canonical tuple is free, or makes it free by another port.
+#[inline(never)]
+fn bind_endpoint<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
+    let mut turn = 0;
+    while turn < ENDPOINTS {
+        work.binding.endpoint = match work.candidates.endpoint(node, turn) {
+            Ok(endpoint) => endpoint,
+            Err(verdict) => return Err(give_up(node, work, verdict.reason())),
+        };
+        turn += 1;
+        let last = turn == ENDPOINTS || turn >= work.candidates.count();
+        match reserve_canonical(node, work, last) {
+            Ok(true) => return Ok(()),
+            Ok(false) if !last => {}
+            Ok(false) => break,
+            Err(reason) => return Err(give_up(node, work, reason)),
+        }
+    }
+    Err(give_up(node, work, Reason::TupleClash))
+}
+
+/// Reserves the canonical tuple towards the endpoint that is bound; not if another flow has the tuple and the client's
+/// port must stay.
+#[inline(always)]
+fn reserve_canonical<F: Family>(node: &impl Node<F>, work: &mut Work<F>, may_shift: bool) -> Result<bool, Reason> {
+    work.binding.inner_port = work.segment.tuple.source.port;
+    match reserve::canonical(node, work) {
+        Inserted::Yes => Ok(true),
+        Inserted::Full => Err(Reason::FlowTableFull),
+        Inserted::Exists if may_shift => reserve::shifted(node, work).map(|()| true),
+        Inserted::Exists => Ok(false),
+    }
+}
+
+/// Gives the flow a masquerade address and port, if the backend must not see the client or could not answer it.
+#[inline(never)]
+fn bind_source<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
+    // A pod that is its own backend would answer itself without passing us.
+    if !work.masquerade && work.binding.endpoint.peer.address != work.segment.tuple.source.address {
+        return Ok(());
+    }
+    let bound = match masquerade_address(node, work) {
+        Ok(Some(address)) => {
+            work.binding.masquerade.address = address;
+            work.binding.flags |= flag::MASQUERADE;
+            reserve::masqueraded(node, work)
+        }
+        Ok(None) => Ok(()),
+        Err(reason) => Err(reason),
+    };
+    bound.map_err(|reason| {
+        reserve::forget_canonical(node, work);
+        give_up(node, work, reason)
+    })
+}
+
+/// The address that the backend sees: what the kernel would use towards it. A backend on this very node is reached
+/// without leaving it, and sees the client.
+#[inline(always)]
+fn masquerade_address<F: Family>(node: &impl Node<F>, work: &Work<F>) -> Result<Option<F::Address>, Reason> {
+    let routed_from = node
+        .device(work.interface)
+        .map_or(work.interface, |device| device.routed_from);
+    match node.route(
+        routed_from,
+        &work.segment.tuple.source.address,
+        &work.binding.endpoint.peer.address,
+    ) {
+        Route::Local => Ok(None),
+        Route::Out(_, Some(address)) => Ok(Some(address)),
+        Route::Out(interface, None) => node.source_address(interface).ok_or(Reason::NoSourceAddress).map(Some),
+        Route::None => Err(Reason::NoSourceAddress),
+    }
+}
+
+/// Fills the record and inserts the key that requests have; if another processor was first, its flow is taken.
+#[inline(never)]
+fn publish<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
+    let at = work.flow;
+    fill(node, at, work);
+    node.count_opened(work.binding.endpoint.number);
+    let claimed = Life::new(at.sequence, Phase::Claimed);
+    work.key = FlowKey::wire(&work.segment.tuple);
+    match reserve::key(node, &work.key, at) {
+        Inserted::Yes => {
+            // A packet that was faster has moved the phase on already.
+            node.exchange_life(at.index, claimed, claimed.in_phase(Phase::Opening));
+            Ok(())
+        }
+        Inserted::Full => {
+            withdraw(node, at, work);
+            Err(refused(work, Reason::FlowTableFull))
+        }
+        Inserted::Exists => {
+            withdraw(node, at, work);
+            work.key = FlowKey::wire(&work.segment.tuple);
+            work.flow = node.flow(&work.key).ok_or_else(|| refused(work, Reason::TupleClash))?;
+            Ok(())
+        }
+    }
+}
+
+#[inline(always)]
+fn fill<F: Family>(node: &impl Node<F>, at: FlowRef, work: &Work<F>) {
+    let (tuple, binding) = (&work.segment.tuple, &work.binding);
+    node.fill_record(
+        at.index,
+        &FlowRecord {
+            life: Life::default(),
+            last_seen: node.now(),
+            client: tuple.source.address,
+            dialled: tuple.destination.address,
+            backend: binding.endpoint.peer.address,
+            masquerade: binding.masquerade.address,
+            client_port: tuple.source.port,
+            inner_port: binding.inner_port,
+            dialled_port: tuple.destination.port,
+            backend_port: binding.endpoint.peer.port,
+            masquerade_port: binding.masquerade.port,
+            protocol: tuple.protocol.number(),
+            flags: binding.flags,
+            service: binding.service,
+            endpoint: binding.endpoint.number,
+            opening_sequence: work.segment.sequence,
+            zero: [0; 8],
+        },
+    );
+}
+
+/// Takes back what was reserved for a flow that did not come to be.
+#[inline(always)]
+fn withdraw<F: Family>(node: &impl Node<F>, at: FlowRef, work: &mut Work<F>) {
+    reserve::forget_canonical(node, work);
+    if work.binding.flags & flag::MASQUERADE != 0 {
+        reserve::forget_masqueraded(node, work);
+    }
+    node.count_released(work.binding.endpoint.number);
+    records::free(node, at);
+}

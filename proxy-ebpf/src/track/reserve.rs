@@ -1,0 +1,142 @@
+//! Making a flow's tuples its own: each is inserted with "must not exist".
+
+use proxy_common::{
+    family::Family,
+    flow::{FlowKey, FlowRef},
+    net::{Peer, Port, Tuple},
+    reason::Reason,
+};
+
+use super::{is_expired, read, records};
+use crate::{
+    node::{Clock, Entropy, Inserted, Tables},
+    work::Work,
+};
+
+/// How many ports are tried. With half of the range in use towards one backend, one flow in 4 * 10^9 finds none.
+const TRIES: u32 = 32;
+
+/// Reserves a key. A key whose flow has expired counts as free.
+#[inline(always)]
+pub(super) fn key<F: Family, N: Tables<F> + Clock>(node: &N, key: &FlowKey<F>, at: FlowRef) -> Inserted {
+    let first = node.insert_flow(key, at);
+    if first != Inserted::Exists {
+        return first;
+    }
+    let Some(holder) = node.flow(key).and_then(|holder| read(node, holder)) else {
+        // It went this very moment.
+        return node.insert_flow(key, at);
+    };
+    if !is_expired(&holder, node.now()) {
+        return Inserted::Exists;
+    }
+    records::release(node, &holder);
+    node.insert_flow(key, at)
+}
+
+/// The canonical tuple towards the endpoint that is bound.
+#[inline(always)]
+fn canonical_tuple<F: Family>(work: &Work<F>) -> Tuple<F> {
+    let source = Peer::new(work.segment.tuple.source.address, work.binding.inner_port);
+    Tuple {
+        source,
+        destination: work.binding.endpoint.peer,
+        protocol: work.segment.tuple.protocol,
+    }
+}
+
+/// The tuple of the replies to the masquerade address that is bound.
+#[inline(always)]
+fn reply_tuple<F: Family>(work: &Work<F>) -> Tuple<F> {
+    Tuple {
+        source: work.binding.endpoint.peer,
+        destination: work.binding.masquerade,
+        protocol: work.segment.tuple.protocol,
+    }
+}
+
+/// Reserves the canonical tuple towards the endpoint that is bound. A pod that reaches itself from the port it listens
+/// on would be both ends of one tuple: that counts as taken.
+#[inline(always)]
+pub(super) fn canonical<F: Family, N: Tables<F> + Clock>(node: &N, work: &mut Work<F>) -> Inserted {
+    let tuple = canonical_tuple(work);
+    if tuple.source == tuple.destination {
+        return Inserted::Exists;
+    }
+    work.key = FlowKey::canonical(&tuple);
+    key(node, &work.key, work.flow)
+}
+
+/// Takes back what [`canonical`] has reserved.
+#[inline(always)]
+pub(super) fn forget_canonical<F: Family>(node: &impl Tables<F>, work: &mut Work<F>) {
+    work.key = FlowKey::canonical(&canonical_tuple(work));
+    node.delete_flow(&work.key);
+}
+
+/// Takes back what [`masqueraded`] has reserved.
+#[inline(always)]
+pub(super) fn forget_masqueraded<F: Family>(node: &impl Tables<F>, work: &mut Work<F>) {
+    work.key = FlowKey::wire(&reply_tuple(work));
+    node.delete_flow(&work.key);
+}
+
+/// Reserves the canonical tuple with another port of the client: its own is taken towards this backend.
+#[inline(always)]
+pub(super) fn shifted<F: Family, N: Tables<F> + Clock + Entropy>(node: &N, work: &mut Work<F>) -> Result<(), Reason> {
+    ports(node, |port| {
+        work.binding.inner_port = port;
+        canonical(node, work)
+    })
+    .map_err(|reason| {
+        if reason == Reason::PortsExhausted {
+            Reason::TupleClash
+        } else {
+            reason
+        }
+    })
+}
+
+/// Reserves the tuple of the replies to the masquerade address that is bound.
+#[inline(always)]
+pub(super) fn masqueraded<F: Family, N: Tables<F> + Clock + Entropy>(
+    node: &N,
+    work: &mut Work<F>,
+) -> Result<(), Reason> {
+    ports(node, |port| {
+        work.binding.masquerade.port = port;
+        work.key = FlowKey::wire(&reply_tuple(work));
+        key(node, &work.key, work.flow)
+    })
+}
+
+/// Tries ports of the masquerade range until one is free, from a random one on.
+#[inline(always)]
+fn ports<F: Family, N: Tables<F> + Entropy>(node: &N, mut reserve: impl FnMut(Port) -> Inserted) -> Result<(), Reason> {
+    let config = node.config().ok_or(Reason::PortsExhausted)?;
+    if config.masquerade_count == 0 {
+        return Err(Reason::PortsExhausted);
+    }
+    let mut place = node.random() % config.masquerade_count;
+    let mut tries = 0;
+    while tries < TRIES {
+        tries += 1;
+        #[expect(clippy::cast_possible_truncation, reason = "the range lies below 65,536")]
+        let number = (config.masquerade_first + place) as u16;
+        let reserved = if node.is_free_port(number) {
+            reserve(Port::new(number))
+        } else {
+            Inserted::Exists
+        };
+        match reserved {
+            Inserted::Yes => return Ok(()),
+            Inserted::Full => return Err(Reason::FlowTableFull),
+            Inserted::Exists => {}
+        }
+        place += 1;
+        if place >= config.masquerade_count {
+            place = 0;
+        }
+    }
+    Err(Reason::PortsExhausted)
+}

@@ -1,0 +1,57 @@
+//! What is known of a packet so far, handed from stage to stage.
+//!
+//! A kernel program has 512 bytes of stack for all functions that call each other, and an IPv6 flow is more than that.
+//! So the stages are called one after the other, not by each other, and what one leaves for the next lies here, in
+//! memory of the processor that handles the packet.
+
+use proxy_common::{
+    family::Family,
+    flow::{FlowKey, FlowRef},
+    net::{Peer, Port},
+};
+
+use crate::{
+    parse::{NetworkHeader, Segment, icmp::IcmpError},
+    rewrite::Plan,
+    select::{Candidates, Endpoint},
+};
+
+/// What is known of a packet so far. A field means something only after the stage that fills it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Work<F: Family> {
+    /// The interface that it came in by.
+    pub interface: u32,
+    /// The network header.
+    pub header: NetworkHeader<F>,
+    /// The segment, if it is one.
+    pub segment: Segment<F>,
+    /// What the message says, if it is an ICMP error.
+    pub error: IcmpError<F>,
+    /// What the packet becomes.
+    pub plan: Plan<F>,
+    /// What a new flow has got so far.
+    pub binding: Binding<F>,
+    /// The endpoints that a new flow may be sent to.
+    pub candidates: Candidates,
+    /// Whether the backend must see an address of the node.
+    pub masquerade: bool,
+    /// The key that is looked up or inserted.
+    pub key: FlowKey<F>,
+    /// The packet's flow.
+    pub flow: FlowRef,
+}
+
+/// What a new flow has got so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Binding<F: Family> {
+    /// The service's number; 0 for a direct flow.
+    pub service: u32,
+    /// The backend.
+    pub endpoint: Endpoint<F>,
+    /// The client's port in the canonical tuple.
+    pub inner_port: Port,
+    /// Of [`proxy_common::flow::flag`].
+    pub flags: u8,
+    /// What the backend sees, if the flags say so.
+    pub masquerade: Peer<F>,
+}
