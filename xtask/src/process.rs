@@ -7,13 +7,13 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
-/// Folders that hold administration tools and are not always in an unprivileged user's `PATH`.
-const ADMIN_FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
+/// Folders that are not in everybody's `PATH`: administration tools, and Go where its own installation puts it.
+const MORE_FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/go/bin"];
 
-/// The first executable of this name in `PATH`, or in the folders of administration tools.
+/// The first executable of this name in `PATH`, or in a few folders that many a `PATH` lacks.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let folders = env::split_paths(&path).chain(ADMIN_FOLDERS.map(PathBuf::from));
+    let folders = env::split_paths(&path).chain(MORE_FOLDERS.map(PathBuf::from));
     folders
         .map(|folder| folder.join(program))
         .find(|file| is_executable(file))

@@ -107,7 +107,7 @@ fn build(source: &Source) -> Result<()> {
 }
 
 fn go(folder: &Path) -> Command {
-    let mut go = Command::new("go");
+    let mut go = Command::new(process::find("go").unwrap_or_else(|| "go".into()));
     // The module is made here and complete only after go has added what the programs import.
     go.current_dir(folder)
         .env("GOFLAGS", "-mod=mod")

@@ -59,7 +59,7 @@ pub(crate) fn command(groups: &[Group]) -> Result<()> {
     } else {
         groups
     })?;
-    println!("setup: nothing is missing");
+    println!("setup: everything is there");
     Ok(())
 }
 
