@@ -9,5 +9,6 @@ pub mod model;
 pub mod desired;
 pub mod diff;
 pub mod apply;
+pub mod datapath;
 pub mod address;
 pub mod error;

@@ -1,0 +1,313 @@
+//! Programs at devices and at the cgroup, pinned where the kernel has links for them and adopted at the next start.
+//!
+//! Both programs stand before those of others, in both directions. At ingress a program before ours could end the chain
+//! or redirect, and a request would go on with a service address that nobody answers; at egress it would be a reply that
+//! its client does not know. Programs of others so see at ingress what the host sees, and at egress the wire, as they do
+//! beside kube-proxy. Ours let the chain go on. `status` says where somebody has come before ours since.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
+    path::Path,
+};
+
+use aya::{
+    programs::{SchedClassifier, TcAttachType},
+    util::KernelVersion,
+};
+use aya_obj::generated::bpf_attach_type::{self, BPF_TCX_EGRESS, BPF_TCX_INGRESS};
+
+use super::{HostError, Loaded, Pins, clsact, load::SOCKET_HOOKS, syscall::LinkFd};
+
+/// By which of the kernel's ways programs are attached to devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Links that can be pinned: Linux 6.6 and later.
+    Tcx,
+    /// Filters of the `clsact` queueing discipline.
+    Clsact,
+}
+
+impl Way {
+    /// The best one that the kernel has.
+    #[must_use]
+    pub fn of_this_kernel() -> Self {
+        if KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0)) {
+            Way::Tcx
+        } else {
+            Way::Clsact
+        }
+    }
+}
+
+/// What stands before a packet on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Layer {
+    /// An Ethernet header.
+    Link,
+    /// Nothing.
+    Network,
+}
+
+/// A device that is to carry the programs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// Its interface index.
+    pub ifindex: u32,
+    /// Its name.
+    pub name: String,
+    /// What stands before a packet.
+    pub layer: Layer,
+}
+
+/// A direction, in the order in which a device gets its programs: replies must be turned back from the first request on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// What leaves by the device.
+    Egress,
+    /// What comes in from it.
+    Ingress,
+}
+
+impl Direction {
+    /// Both, in the order in which a device gets its programs.
+    pub const BOTH: [Direction; 2] = [Direction::Egress, Direction::Ingress];
+
+    /// As the programs and pins are called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Direction::Ingress => "ingress",
+            Direction::Egress => "egress",
+        }
+    }
+
+    /// The program for a layer.
+    #[must_use]
+    pub const fn program(self, layer: Layer) -> &'static str {
+        match (self, layer) {
+            (Direction::Ingress, Layer::Link) => "ingress",
+            (Direction::Egress, Layer::Link) => "egress",
+            (Direction::Ingress, Layer::Network) => "ingress_l3",
+            (Direction::Egress, Layer::Network) => "egress_l3",
+        }
+    }
+
+    /// The hook of a tcx link.
+    const fn hook(self) -> bpf_attach_type {
+        match self {
+            Direction::Ingress => BPF_TCX_INGRESS,
+            Direction::Egress => BPF_TCX_EGRESS,
+        }
+    }
+
+    /// The hook in aya's words.
+    #[must_use]
+    pub const fn attach_type(self) -> TcAttachType {
+        match self {
+            Direction::Ingress => TcAttachType::Ingress,
+            Direction::Egress => TcAttachType::Egress,
+        }
+    }
+}
+
+/// The devices that carry the programs.
+pub struct Devices {
+    pins: Pins,
+    way: Way,
+    attached: BTreeMap<u32, Target>,
+}
+
+impl Devices {
+    /// No devices yet; those of an earlier agent are taken over when they are attached to.
+    #[must_use]
+    pub const fn new(pins: Pins, way: Way) -> Self {
+        Devices {
+            pins,
+            way,
+            attached: BTreeMap::new(),
+        }
+    }
+
+    /// The devices that carry both programs.
+    #[must_use]
+    pub const fn attached(&self) -> &BTreeMap<u32, Target> {
+        &self.attached
+    }
+
+    /// Attaches both programs to a device, or puts these programs in the place of an earlier agent's.
+    ///
+    /// # Errors
+    /// The kernel's. A device that has gone in the meantime is one.
+    pub fn attach(&mut self, target: &Target, loaded: &mut Loaded) -> io::Result<()> {
+        if self
+            .attached
+            .get(&target.ifindex)
+            .is_some_and(|known| known.layer == target.layer)
+        {
+            self.attached.insert(target.ifindex, target.clone());
+            return Ok(());
+        }
+        for direction in Direction::BOTH {
+            match self.way {
+                Way::Tcx => self.attach_link(target, direction, loaded)?,
+                Way::Clsact => clsact::attach(target, direction, loaded)?,
+            }
+        }
+        self.attached.insert(target.ifindex, target.clone());
+        Ok(())
+    }
+
+    /// Takes both programs from a device that is no longer to carry them, or that has gone.
+    ///
+    /// # Errors
+    /// If a pin cannot be removed or the kernel refuses.
+    pub fn detach(&mut self, ifindex: u32) -> io::Result<()> {
+        let target = self.attached.remove(&ifindex);
+        for direction in Direction::BOTH.into_iter().rev() {
+            match self.way {
+                Way::Tcx => remove(&self.pins.device_link(ifindex, direction.name()))?,
+                Way::Clsact => {
+                    if let Some(target) = &target {
+                        clsact::detach(&target.name, direction)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Interfaces for which an earlier agent has left pins.
+    ///
+    /// # Errors
+    /// If the folder of the links cannot be read.
+    pub fn pinned(&self) -> io::Result<Vec<u32>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.pins.links())? {
+            let name = entry?.file_name();
+            let index = name
+                .to_str()
+                .and_then(|name| name.split_once('_'))
+                .map(|(index, _)| index.parse());
+            if let Some(Ok(index)) = index {
+                found.push(index);
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    fn attach_link(&self, target: &Target, direction: Direction, loaded: &Loaded) -> io::Result<()> {
+        let program = loaded
+            .program(direction.program(target.layer))
+            .map_err(io::Error::other)?;
+        let pin = self.pins.device_link(target.ifindex, direction.name());
+        match LinkFd::from_pin(&pin) {
+            Ok(link) if link.facts()?.ifindex == target.ifindex => return link.update(program),
+            // A device that has gone, or another namespace's of the same number.
+            Ok(_) => remove(&pin)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        LinkFd::tcx(program, target.ifindex, direction.hook())?.pin(&pin)
+    }
+}
+
+/// Whether our program is the first that a packet meets on a device in one direction.
+///
+/// # Errors
+/// If the kernel cannot say: it has no tcx, or the device has gone.
+pub fn is_first(pins: &Pins, target: &Target, direction: Direction) -> io::Result<bool> {
+    let link = LinkFd::from_pin(&pins.device_link(target.ifindex, direction.name()))?;
+    let ours = link.facts()?.program;
+    let (_, programs) = SchedClassifier::query_tcx(&target.name, direction.attach_type()).map_err(io::Error::other)?;
+    Ok(programs.first().is_some_and(|program| program.id() == ours))
+}
+
+/// Whether a pinned program of a device is still attached to it.
+#[must_use]
+pub fn is_attached(pins: &Pins, ifindex: u32, direction: Direction) -> bool {
+    let link = LinkFd::from_pin(&pins.device_link(ifindex, direction.name()));
+    link.and_then(|link| link.facts())
+        .is_ok_and(|facts| facts.ifindex == ifindex)
+}
+
+/// Attaches the socket hooks to a cgroup, or puts these programs in the place of an earlier agent's; `None`: takes them
+/// away.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn sockets(pins: &Pins, loaded: &Loaded, cgroup: Option<&Path>) -> Result<(), HostError> {
+    let Some(path) = cgroup else {
+        for hook in SOCKET_HOOKS {
+            let pin = pins.socket_link(hook);
+            remove(&pin).map_err(|error| HostError::Pins {
+                path: pin,
+                reason: error.to_string(),
+            })?;
+        }
+        return Ok(());
+    };
+    let failed = |why: String| HostError::Cgroup {
+        path: path.to_owned(),
+        why,
+    };
+    let folder = File::open(path).map_err(|error| failed(error.to_string()))?;
+    for hook in SOCKET_HOOKS {
+        let attached = attach_socket(pins, loaded, &folder, hook);
+        attached.map_err(|error| failed(format!("attaching {hook}: {error}")))?;
+    }
+    Ok(())
+}
+
+fn attach_socket(pins: &Pins, loaded: &Loaded, cgroup: &File, hook: &str) -> io::Result<()> {
+    let program = loaded.program(hook).map_err(io::Error::other)?;
+    let pin = pins.socket_link(hook);
+    // A cgroup's id is the number of its folder's inode.
+    let id = cgroup.metadata()?.ino();
+    let old = match LinkFd::from_pin(&pin) {
+        Ok(link) if link.facts()?.cgroup == id => return link.update(program),
+        Ok(link) => Some(link),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let link = LinkFd::cgroup(program, cgroup.as_fd(), socket_hook(hook)?)?;
+    remove(&pin)?;
+    drop(old);
+    link.pin(&pin)
+}
+
+fn socket_hook(name: &str) -> io::Result<bpf_attach_type> {
+    Ok(match name {
+        "connect4" => bpf_attach_type::BPF_CGROUP_INET4_CONNECT,
+        "connect6" => bpf_attach_type::BPF_CGROUP_INET6_CONNECT,
+        "sendmsg4" => bpf_attach_type::BPF_CGROUP_UDP4_SENDMSG,
+        "sendmsg6" => bpf_attach_type::BPF_CGROUP_UDP6_SENDMSG,
+        "recvmsg4" => bpf_attach_type::BPF_CGROUP_UDP4_RECVMSG,
+        "recvmsg6" => bpf_attach_type::BPF_CGROUP_UDP6_RECVMSG,
+        "getpeername4" => bpf_attach_type::BPF_CGROUP_INET4_GETPEERNAME,
+        "getpeername6" => bpf_attach_type::BPF_CGROUP_INET6_GETPEERNAME,
+        other => return Err(io::Error::other(format!("no socket hook is called {other}"))),
+    })
+}
+
+/// Which socket hooks are attached.
+#[must_use]
+pub fn attached_sockets(pins: &Pins) -> Vec<&'static str> {
+    let is_attached = |hook: &&str| {
+        let link = LinkFd::from_pin(&pins.socket_link(hook));
+        link.and_then(|link| link.facts()).is_ok_and(|facts| facts.cgroup != 0)
+    };
+    SOCKET_HOOKS.into_iter().filter(is_attached).collect()
+}
+
+/// Removing the last reference to a link, its pin, detaches the program.
+fn remove(pin: &Path) -> io::Result<()> {
+    match fs::remove_file(pin) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

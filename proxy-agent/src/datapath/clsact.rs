@@ -1,0 +1,87 @@
+//! Programs as filters of the `clsact` queueing discipline, for kernels without tcx. A filter stays until it is taken
+//! away; ours are known by their priority and handle.
+
+use std::io;
+
+use aya::programs::{
+    ProgramError, SchedClassifier,
+    links::Link as _,
+    tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle},
+};
+
+use super::{
+    Loaded,
+    attach::{Direction, Target},
+};
+
+/// Before all filters that let the kernel choose their priority.
+const PRIORITY: u16 = 1;
+const HANDLE: TcHandle = TcHandle::new(0x0fa1, 0x1ead);
+
+/// Attaches a program, or puts it in the place of an earlier agent's.
+pub(super) fn attach(target: &Target, direction: Direction, loaded: &mut Loaded) -> io::Result<()> {
+    add_clsact(&target.name)?;
+    let name = direction.program(target.layer);
+    let program = loaded
+        .ebpf()
+        .program_mut(name)
+        .ok_or_else(|| io::Error::other(format!("no program {name}")))?;
+    let program: &mut SchedClassifier = program.try_into().map_err(|error: ProgramError| io_error(error))?;
+    let options = NlOptions {
+        priority: PRIORITY,
+        handle: HANDLE,
+        classid: None,
+    };
+    let new = program.attach_with_options(&target.name, direction.attach_type(), TcAttachOptions::Netlink(options));
+    let id = match new.map_err(io_error) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => program
+            .attach_to_link(ours(&target.name, direction)?)
+            .map_err(io_error)?,
+        other => other?,
+    };
+    // A link that is dropped detaches its program; this one is to outlive the process.
+    std::mem::forget(program.take_link(id).map_err(io_error)?);
+    Ok(())
+}
+
+/// Takes our program from a device. One that has none, or has gone, is no error.
+pub(super) fn detach(device: &str, direction: Direction) -> io::Result<()> {
+    let Ok(link) = ours(device, direction) else {
+        return Ok(());
+    };
+    match link.detach().map_err(io_error) {
+        Err(error) if is_absence(&error) => Ok(()),
+        other => other,
+    }
+}
+
+fn ours(device: &str, direction: Direction) -> io::Result<SchedClassifierLink> {
+    SchedClassifierLink::attached(device, direction.attach_type(), PRIORITY, HANDLE, None)
+}
+
+fn add_clsact(device: &str) -> io::Result<()> {
+    match tc::qdisc_add_clsact(device) {
+        Err(error) => match io_error(error.into()) {
+            error if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            error => Err(error),
+        },
+        Ok(()) => Ok(()),
+    }
+}
+
+/// No such filter, no such queueing discipline, no such device.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV | libc::EINVAL))
+}
+
+/// The kernel's own answer, where there is one.
+fn io_error(error: ProgramError) -> io::Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(current) = cause {
+        if let Some(code) = current.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
+            return io::Error::from_raw_os_error(code);
+        }
+        cause = current.source();
+    }
+    io::Error::other(error.to_string())
+}

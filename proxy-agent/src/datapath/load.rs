@@ -1,0 +1,307 @@
+//! The programs and maps, into the kernel.
+
+use std::{
+    fs,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use aya::{
+    Ebpf, EbpfError, EbpfLoader,
+    maps::MapInfo,
+    programs::{CgroupSockAddr, Program, ProgramError},
+};
+use proxy_common::{
+    ABI_VERSION,
+    schema::{self, MapKind, MapSpec},
+};
+
+use super::{HostError, PinLock, Pins, object::ROUTER, requirements};
+use crate::{
+    apply::{kernel::KernelArray, map::Table as _},
+    cli::CapacityArgs,
+    settings::DataPathSettings,
+};
+
+/// The classifiers that are attached to devices.
+pub const CLASSIFIERS: [&str; 4] = ["ingress", "egress", "ingress_l3", "egress_l3"];
+/// The programs that are attached to the cgroup.
+pub const SOCKET_HOOKS: [&str; 8] = [
+    "connect4",
+    "connect6",
+    "sendmsg4",
+    "sendmsg6",
+    "recvmsg4",
+    "recvmsg6",
+    "getpeername4",
+    "getpeername6",
+];
+/// The twin of `ingress` that is attached nowhere and changes nothing.
+pub const EXPLAIN: &str = "explain";
+
+/// The loaded programs.
+pub struct Loaded {
+    ebpf: Ebpf,
+    pins: Option<(Pins, PinLock)>,
+}
+
+/// Loads all programs over the pinned maps, making those that are missing. Attaches nothing.
+///
+/// # Errors
+/// If the machine lacks something, another agent runs on the pins, or the maps are of another version.
+pub fn load(settings: &DataPathSettings) -> Result<Loaded, HostError> {
+    requirements::check(&settings.state)?;
+    let pins = Pins::new(&settings.state);
+    let lock = pins.lock()?;
+    check_abi(&pins)?;
+    let capacities = capacities(&settings.capacities);
+    let mut loader = EbpfLoader::new();
+    for (spec, entries) in &capacities {
+        warn_of_size(&pins, spec, *entries);
+        place(&mut loader, &pins, spec, *entries);
+    }
+    let ebpf = loader.load(ROUTER).map_err(|error| refused_object(&error))?;
+    write_abi(&pins)?;
+    let mut loaded = Loaded {
+        ebpf,
+        pins: Some((pins, lock)),
+    };
+    loaded.load_programs(&CLASSIFIERS)?;
+    loaded.load_programs(&SOCKET_HOOKS)?;
+    loaded.load_programs(&[EXPLAIN])?;
+    loaded.pin_program(EXPLAIN)?;
+    Ok(loaded)
+}
+
+/// Loads the explaining twin over maps of its own, which vanish with it. `pins` is a BPF folder for the time being: the
+/// maps are opened by name like those of a running agent.
+///
+/// # Errors
+/// If the machine lacks something, or the kernel refuses the program.
+pub fn load_apart(pins: &Pins, capacities: &[(MapSpec, u32)]) -> Result<Loaded, HostError> {
+    requirements::check(pins.root())?;
+    let lock = pins.lock()?;
+    let mut loader = EbpfLoader::new();
+    for (spec, entries) in capacities {
+        place(&mut loader, pins, spec, *entries);
+    }
+    let ebpf = loader.load(ROUTER).map_err(|error| refused_object(&error))?;
+    let mut loaded = Loaded {
+        ebpf,
+        pins: Some((pins.clone(), lock)),
+    };
+    loaded.load_programs(&[EXPLAIN])?;
+    loaded.pin_program(EXPLAIN)?;
+    Ok(loaded)
+}
+
+/// Every map is pinned, socket storage too: a socket's memory must outlive the agent. Its size is not ours to say.
+fn place<'a>(loader: &mut EbpfLoader<'a>, pins: &Pins, spec: &MapSpec, entries: u32) {
+    loader.map_pin_path(spec.name, pins.map(spec));
+    if spec.kind != MapKind::SocketStorage {
+        loader.map_max_entries(spec.name, entries);
+    }
+}
+
+impl Loaded {
+    /// A program's descriptor.
+    ///
+    /// # Errors
+    /// If the object has no program of that name, or it is not loaded.
+    pub fn program(&self, name: &str) -> Result<BorrowedFd<'_>, HostError> {
+        let program = self.ebpf.program(name).ok_or_else(|| missing_program(name))?;
+        Ok(program.fd().map_err(|error| refused_program(name, &error))?.as_fd())
+    }
+
+    /// A program's descriptor, to be kept.
+    ///
+    /// # Errors
+    /// As [`Loaded::program`].
+    pub fn own_program(&self, name: &str) -> Result<OwnedFd, HostError> {
+        let fd = self.program(name)?.try_clone_to_owned();
+        fd.map_err(|error| HostError::Feature {
+            what: "another file descriptor".into(),
+            why: error.to_string(),
+        })
+    }
+
+    /// The programs and maps in aya's form.
+    pub const fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// Gives up the programs, which stay where they are attached and pinned, and keeps the lock.
+    #[must_use]
+    pub fn into_lock(self) -> Option<PinLock> {
+        self.pins.map(|(_, lock)| lock)
+    }
+
+    fn load_programs(&mut self, names: &[&str]) -> Result<(), HostError> {
+        for name in names {
+            let program = self.ebpf.program_mut(name).ok_or_else(|| missing_program(name))?;
+            let loaded = if let Program::SchedClassifier(program) = program {
+                program.load()
+            } else {
+                <&mut CgroupSockAddr>::try_from(program).and_then(CgroupSockAddr::load)
+            };
+            loaded.map_err(|error| refused_program(name, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Pins a program in the place of the one that is pinned.
+    fn pin_program(&mut self, name: &str) -> Result<(), HostError> {
+        let Some((pins, _)) = &self.pins else {
+            return Ok(());
+        };
+        let path = pins.program(name);
+        let new = pins.program(&format!("{name}_new"));
+        drop(fs::remove_file(&new));
+        let program = self.ebpf.program_mut(name).ok_or_else(|| missing_program(name))?;
+        let failed = |reason: String| HostError::Pins {
+            path: path.clone(),
+            reason,
+        };
+        program.pin(&new).map_err(|error| failed(error.to_string()))?;
+        fs::rename(&new, &path).map_err(|error| failed(error.to_string()))
+    }
+}
+
+/// How many entries each map has, given what was asked for.
+#[must_use]
+pub fn capacities(asked: &CapacityArgs) -> Vec<(MapSpec, u32)> {
+    let services = asked.max_services.map(|count| count + 1);
+    let endpoints = asked.max_endpoints.map(|count| count + 1);
+    let cells = services.or(endpoints).map(|_| {
+        let services = services.unwrap_or(schema::SERVICES.capacity);
+        let endpoints = endpoints.unwrap_or(schema::STATE.capacity);
+        // Every block twice: one in force, one being written or waiting for its grace period.
+        endpoints.saturating_add(services).saturating_mul(2)
+    });
+    let size = |spec: &MapSpec| {
+        let asked = match spec.name {
+            "FRONTENDS_V4" | "FRONTENDS_V6" => asked.max_frontends,
+            "SERVICES" | "SERVICE_NAMES" => services,
+            "STATE" | "ENDPOINT_NAMES" | "TARGETS_V4" | "TARGETS_V6" => endpoints,
+            "ENDPOINTS" => cells,
+            "RECORDS_V4" | "RECORDS_V6" => asked.max_flows,
+            "FLOWS_V4" | "FLOWS_V6" => asked.max_flows.map(|flows| flows.saturating_mul(3)),
+            _ => None,
+        };
+        asked.unwrap_or(spec.capacity)
+    };
+    schema::ALL.iter().map(|spec| (*spec, size(spec))).collect()
+}
+
+fn check_abi(pins: &Pins) -> Result<(), HostError> {
+    if !pins.map(&schema::ABI).exists() {
+        return Ok(());
+    }
+    let found = abi(pins)?;
+    // Zero: whoever made the maps was killed before anything else was in them.
+    if found == 0 || found == ABI_VERSION {
+        return Ok(());
+    }
+    Err(HostError::Abi {
+        path: pins.maps(),
+        found,
+        known: ABI_VERSION,
+    })
+}
+
+/// The layout of the pinned maps.
+///
+/// # Errors
+/// If the map that says it cannot be read.
+pub fn abi(pins: &Pins) -> Result<u32, HostError> {
+    let map = KernelArray::<u32>::open(&pins.maps(), &schema::ABI);
+    let found = map.and_then(|map| map.get(&0));
+    found
+        .map(Option::unwrap_or_default)
+        .map_err(|error| broken(pins, &schema::ABI, &error.to_string()))
+}
+
+fn write_abi(pins: &Pins) -> Result<(), HostError> {
+    if abi(pins)? == ABI_VERSION {
+        return Ok(());
+    }
+    let map = KernelArray::<u32>::open(&pins.maps(), &schema::ABI);
+    let written = map.and_then(|mut map| map.put(&0, &ABI_VERSION));
+    written.map_err(|error| broken(pins, &schema::ABI, &error.to_string()))
+}
+
+fn broken(pins: &Pins, spec: &MapSpec, why: &str) -> HostError {
+    HostError::Map {
+        path: pins.map(spec),
+        why: why.to_owned(),
+    }
+}
+
+/// A pinned map keeps the size it was made with.
+fn warn_of_size(pins: &Pins, spec: &MapSpec, asked: u32) {
+    let Ok(info) = MapInfo::from_pin(pins.map(spec)) else {
+        return;
+    };
+    if spec.kind != MapKind::SocketStorage && info.max_entries() != asked {
+        tracing::warn!(
+            map = spec.name,
+            entries = info.max_entries(),
+            asked,
+            "a pinned map keeps its size until `fairlead cleanup`"
+        );
+    }
+}
+
+fn missing_program(name: &str) -> HostError {
+    HostError::Feature {
+        what: format!("program {name}"),
+        why: "it is not in the object file".into(),
+    }
+}
+
+fn refused_object(error: &EbpfError) -> HostError {
+    let why = chain(error);
+    HostError::Feature {
+        what: "a kind of map or of type information that the programs need".into(),
+        why,
+    }
+}
+
+fn refused_program(name: &str, error: &ProgramError) -> HostError {
+    let (why, log) = if let ProgramError::LoadError { io_error, verifier_log } = error {
+        (io_error.to_string(), keep_log(name, &verifier_log.to_string()))
+    } else {
+        (chain(error), String::new())
+    };
+    HostError::Program {
+        program: name.to_owned(),
+        why,
+        log,
+    }
+}
+
+/// Keeps what the verifier said, and says where.
+fn keep_log(program: &str, log: &str) -> String {
+    let folder = Path::new("/run/fairlead");
+    let path: PathBuf = folder.join(format!("verifier-{program}.log"));
+    let kept = fs::create_dir_all(folder).and_then(|()| fs::write(&path, log));
+    kept.map_or_else(
+        |_| String::new(),
+        |()| format!("; the verifier's log is in {}", path.display()),
+    )
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text.replace('\n', " ")
+}

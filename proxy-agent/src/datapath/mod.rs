@@ -1,0 +1,15 @@
+//! The programs, not the contents of their maps: into the kernel, to the devices and the cgroup, and out again.
+
+pub mod object;
+pub mod requirements;
+pub mod pins;
+pub mod load;
+pub mod attach;
+pub mod barrier;
+pub mod probe;
+mod clsact;
+mod syscall;
+
+pub use load::Loaded;
+pub use pins::{PinLock, Pins};
+pub use requirements::HostError;
