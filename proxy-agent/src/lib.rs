@@ -11,4 +11,5 @@ pub mod diff;
 pub mod apply;
 pub mod datapath;
 pub mod address;
+pub mod health;
 pub mod error;

@@ -40,16 +40,17 @@ impl Desired {
     }
 
     /// The addresses of the host's network namespace, each time they change. A ClusterIP that is one of them is left to
-    /// the node.
-    pub fn set_node_addresses(&mut self, addresses: BTreeSet<IpAddr>, model: &Model) {
+    /// the node. Returns whether any is.
+    pub fn set_node_addresses(&mut self, addresses: BTreeSet<IpAddr>, model: &Model) -> bool {
         let moved: HashSet<IpAddr> = self.node_addresses.symmetric_difference(&addresses).copied().collect();
         if moved.is_empty() {
-            return;
+            return false;
         }
         let hit = |spec: &&Arc<ServiceSpec>| spec.cluster_ips.iter().any(|address| moved.contains(address));
         self.again
             .extend(model.services().filter(hit).map(|spec| spec.name.clone()));
         self.node_addresses = addresses;
+        !self.again.is_empty()
     }
 
     /// Hands a service over again in the next pass, because it could not be written.

@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
     sync::Arc,
+    time::SystemTime,
 };
 
 use ipnet::IpNet;
@@ -79,6 +80,8 @@ pub struct Touched {
     pub services_changed: u64,
     /// The same for slices.
     pub slices_changed: u64,
+    /// When the changes were made in the cluster that slices followed, as far as they say it.
+    pub triggers: Vec<SystemTime>,
 }
 
 impl Model {
@@ -265,8 +268,13 @@ impl Model {
                 }
             }
             Event::Set(slice) => {
+                let trigger = slice::trigger(&slice);
+                let known = touched.slices_changed;
                 let (name, slice) = self.read_slice(&slice, refusals);
                 self.set_slice(name, slice, touched);
+                touched
+                    .triggers
+                    .extend(trigger.filter(|_| touched.slices_changed > known));
             }
             Event::Gone(slice) => {
                 let name = self.texts.name_of(&slice.metadata);

@@ -1,7 +1,8 @@
 //! An EndpointSlice as it is used: B-21 to B-27.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{collections::HashSet, net::IpAddr, sync::Arc, time::SystemTime};
 
+use k8s_openapi::jiff::Timestamp;
 use proxy_common::{family::FamilyKind, net::Protocol};
 
 use crate::watch::object;
@@ -131,6 +132,12 @@ pub(super) fn read(
         hints,
     };
     Some((service.as_str().into(), slice))
+}
+
+/// When the change was made that a slice followed (B-28).
+pub(super) fn trigger(slice: &object::EndpointSlice) -> Option<SystemTime> {
+    let text = slice.metadata.annotations.as_ref()?.get(object::ANNOTATION_TRIGGER)?;
+    text.parse::<Timestamp>().ok().map(SystemTime::from)
 }
 
 fn ports(given: &[object::EndpointPort], texts: &mut Texts, refusals: &mut Vec<Refusal>) -> Box<[SlicePort]> {

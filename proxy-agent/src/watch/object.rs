@@ -1,6 +1,6 @@
 //! API objects as far as they are used. Everything else, `managedFields` above all, is skipped while it is read.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use k8s_openapi::{
     ClusterResourceScope, NamespaceResourceScope,
@@ -18,8 +18,17 @@ pub const LABEL_SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// The zone of a Node (B-42).
 pub const LABEL_ZONE: &str = "topology.kubernetes.io/zone";
 
-/// The labels that are kept.
-const KEPT_LABELS: [&str; 4] = [LABEL_PROXY_NAME, LABEL_HEADLESS, LABEL_SERVICE_NAME, LABEL_ZONE];
+/// When the change was made that a slice followed (B-28).
+pub const ANNOTATION_TRIGGER: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+
+/// The labels and annotations that are kept.
+const KEPT: [&str; 5] = [
+    LABEL_PROXY_NAME,
+    LABEL_HEADLESS,
+    LABEL_SERVICE_NAME,
+    LABEL_ZONE,
+    ANNOTATION_TRIGGER,
+];
 
 /// A v1 Service.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -335,7 +344,9 @@ fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> 
         creation_timestamp: Option<Time>,
         deletion_timestamp: Option<Time>,
         #[serde(deserialize_with = "or_default")]
-        labels: Labels,
+        labels: Kept,
+        #[serde(deserialize_with = "or_default")]
+        annotations: Kept,
     }
     let slim: Slim = or_default(from)?;
     Ok(ObjectMeta {
@@ -344,36 +355,43 @@ fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> 
         resource_version: slim.resource_version,
         creation_timestamp: slim.creation_timestamp,
         deletion_timestamp: slim.deletion_timestamp,
-        labels: (!slim.labels.0.is_empty()).then_some(slim.labels.0),
+        labels: slim.labels.or_none(),
+        annotations: slim.annotations.or_none(),
         ..ObjectMeta::default()
     })
 }
 
-/// Those of an object's labels that are used.
+/// Those of an object's labels or annotations that are used.
 #[derive(Default)]
-struct Labels(std::collections::BTreeMap<String, String>);
+struct Kept(BTreeMap<String, String>);
 
-impl<'de> Deserialize<'de> for Labels {
+impl Kept {
+    fn or_none(self) -> Option<BTreeMap<String, String>> {
+        (!self.0.is_empty()).then_some(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Kept {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Visitor;
         impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Labels;
+            type Value = Kept;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a mapping of labels")
+                f.write_str("a mapping of texts")
             }
 
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
-                let mut labels = Labels::default();
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Kept, A::Error> {
+                let mut kept = Kept::default();
                 while let Some(key) = map.next_key::<Cow<'_, str>>()? {
-                    if KEPT_LABELS.contains(&key.as_ref()) {
+                    if KEPT.contains(&key.as_ref()) {
                         let value: Option<String> = map.next_value()?;
-                        labels.0.insert(key.into_owned(), value.unwrap_or_default());
+                        kept.0.insert(key.into_owned(), value.unwrap_or_default());
                     } else {
                         map.next_value::<serde::de::IgnoredAny>()?;
                     }
                 }
-                Ok(labels)
+                Ok(kept)
             }
         }
         from.deserialize_map(Visitor)

@@ -1,0 +1,174 @@
+//! What is counted: kube-proxy's names where they mean the same here (B-155 to B-163), and our own.
+
+use std::{
+    sync::{Mutex, PoisonError, atomic::AtomicU64},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::text::encode,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+use super::Pass;
+
+/// The answers of an endpoint, by status code.
+type Answers = Family<[(&'static str, String); 1], Counter>;
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// All metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    pass_seconds: Histogram,
+    programming_seconds: Histogram,
+    last_pass: Seconds,
+    last_queued: Seconds,
+    services_changed: Counter,
+    slices_changed: Counter,
+    passes_failed: Counter,
+    failures: Gauge,
+    refused: Gauge,
+    healthz: Answers,
+    livez: Answers,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let metrics = Metrics {
+            registry: Mutex::new(Registry::default()),
+            pass_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
+            programming_seconds: Histogram::new(programming_buckets()),
+            last_pass: Seconds::default(),
+            last_queued: Seconds::default(),
+            services_changed: Counter::default(),
+            slices_changed: Counter::default(),
+            passes_failed: Counter::default(),
+            failures: Gauge::default(),
+            refused: Gauge::default(),
+            healthz: Answers::default(),
+            livez: Answers::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&self) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let proxy = registry.sub_registry_with_prefix("kubeproxy");
+        proxy.register(
+            "sync_proxy_rules_duration_seconds",
+            "How long a pass took",
+            self.pass_seconds.clone(),
+        );
+        proxy.register(
+            "network_programming_duration_seconds",
+            "From an endpoint's change in the cluster to the maps",
+            self.programming_seconds.clone(),
+        );
+        let last = "When everything that is wanted was in the maps last";
+        proxy.register("sync_proxy_rules_last_timestamp_seconds", last, self.last_pass.clone());
+        proxy.register(
+            "sync_proxy_rules_last_queued_timestamp_seconds",
+            "When a change was queued last",
+            self.last_queued.clone(),
+        );
+        let services = "Changes of Services that made a difference";
+        proxy.register(
+            "sync_proxy_rules_service_changes",
+            services,
+            self.services_changed.clone(),
+        );
+        let slices = "Changes of EndpointSlices that made a difference";
+        proxy.register("sync_proxy_rules_endpoint_changes", slices, self.slices_changed.clone());
+        proxy.register("proxy_healthz", "Answers of /healthz by status", self.healthz.clone());
+        proxy.register("proxy_livez", "Answers of /livez by status", self.livez.clone());
+        let own = registry.sub_registry_with_prefix("fairlead");
+        own.register(
+            "passes_failed",
+            "Passes after which something was missing",
+            self.passes_failed.clone(),
+        );
+        own.register(
+            "failures",
+            "What cannot be written at the moment",
+            self.failures.clone(),
+        );
+        own.register("refused", "Fields of objects that cannot be used", self.refused.clone());
+    }
+
+    /// Adds what others count.
+    pub fn add(&self, collector: Box<dyn Collector>) {
+        self.registry
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .register_collector(collector);
+    }
+
+    /// All of it in the OpenMetrics text format.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        // Writing to a text cannot fail.
+        let _ = encode(&mut text, &registry);
+        text
+    }
+
+    /// An endpoint's change, made at a time, is in the maps.
+    pub(super) fn programmed(&self, since: Duration) {
+        self.programming_seconds.observe(since.as_secs_f64());
+    }
+
+    pub(super) fn queued(&self, now: SystemTime) {
+        self.last_queued.set(since_epoch(now));
+    }
+
+    pub(super) fn passed(&self, pass: &Pass, failures: usize, now: SystemTime) {
+        self.pass_seconds.observe(pass.took.as_secs_f64());
+        self.services_changed.inc_by(pass.changed.services);
+        self.slices_changed.inc_by(pass.changed.slices);
+        self.refused.set(number(pass.refused));
+        self.failures(failures);
+        if failures == 0 {
+            self.last_pass.set(since_epoch(now));
+        } else {
+            self.passes_failed.inc();
+        }
+    }
+
+    pub(super) fn failures(&self, failures: usize) {
+        self.failures.set(number(failures));
+    }
+
+    pub(super) fn answered_healthz(&self, status: u16) {
+        self.healthz.get_or_create(&[("code", status.to_string())]).inc();
+    }
+
+    pub(super) fn answered_livez(&self, status: u16) {
+        self.livez.get_or_create(&[("code", status.to_string())]).inc();
+    }
+}
+
+/// Of B-162.
+fn programming_buckets() -> impl Iterator<Item = f64> {
+    let seconds = (1..60).chain((60..120).step_by(5)).chain((120..=300).step_by(30));
+    [0.25, 0.5].into_iter().chain(seconds.map(f64::from))
+}
+
+fn since_epoch(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

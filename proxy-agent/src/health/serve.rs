@@ -1,0 +1,151 @@
+//! The answers: `/healthz`, `/livez`, `/readyz`; `/metrics`, `/proxyMode`; `/status`.
+
+use std::{
+    convert::Infallible,
+    fs,
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde_json::json;
+use tokio::{
+    net::{TcpListener, UnixListener},
+    time::sleep,
+};
+use tracing::{info, warn};
+
+use super::{Health, clock::go_text, socket};
+
+/// How long to wait after an address could not be bound (B-129).
+const AGAIN: Duration = Duration::from_secs(5);
+
+type Shared = State<Arc<Health>>;
+
+/// Answers `/healthz`, `/livez` and `/readyz` at an address, for ever.
+pub async fn healthz(health: Arc<Health>, address: SocketAddr) -> Infallible {
+    let router = Router::new()
+        .route("/healthz", get(answer_healthz))
+        .route("/livez", get(answer_livez))
+        .route("/readyz", get(answer_readyz))
+        .with_state(health);
+    at(address, "healthz", router).await
+}
+
+/// Answers `/metrics`, `/proxyMode` and a `/healthz` that is always well at an address, for ever.
+pub async fn metrics(health: Arc<Health>, address: SocketAddr) -> Infallible {
+    let router = Router::new()
+        .route("/metrics", get(answer_metrics))
+        .route("/proxyMode", get(async |State(health): Shared| health.mode_name()))
+        .route("/healthz", get(async || "ok"))
+        .with_state(health);
+    at(address, "metrics", router).await
+}
+
+/// Answers `/status` on the socket that belongs to a folder of pins, as long as it can be made.
+pub async fn status(health: Arc<Health>, state: &Path) {
+    let path = socket::path(state);
+    // A socket that an agent before this one has left behind is in the way of a new one; that no other agent runs has
+    // been made sure of by the lock on the pins.
+    let _ = fs::remove_file(&path);
+    let made = path
+        .parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| UnixListener::bind(&path));
+    match made {
+        Err(error) => warn!("{}: {error}: `fairlead status` sees the maps only", path.display()),
+        Ok(listener) => {
+            let router = Router::new().route("/status", get(answer_status)).with_state(health);
+            if let Err(error) = axum::serve(listener, router).await {
+                warn!("{}: {error}", path.display());
+            }
+        }
+    }
+}
+
+/// Takes the socket away that belongs to a folder of pins.
+pub fn forget(state: &Path) {
+    let _ = fs::remove_file(socket::path(state));
+}
+
+async fn at(address: SocketAddr, what: &str, router: Router) -> Infallible {
+    let mut told = false;
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                info!(%address, "{what} is answered");
+                told = false;
+                if let Err(error) = axum::serve(listener, router.clone()).await {
+                    warn!("{what} at {address}: {error}");
+                }
+            }
+            Err(error) if !told => {
+                told = true;
+                warn!("{what} at {address}: {error}; tried again until it can be bound");
+            }
+            Err(_) => {}
+        }
+        sleep(AGAIN).await;
+    }
+}
+
+async fn answer_healthz(State(health): Shared) -> Response {
+    let now = Instant::now();
+    let eligible = health.is_node_eligible();
+    let status = code(health.is_healthy(now) && eligible);
+    health.metrics.answered_healthz(status.as_u16());
+    let body = json!({
+        "lastUpdated": go_text(health.updated(now)),
+        "currentTime": go_text(SystemTime::now()),
+        "nodeEligible": eligible,
+    });
+    as_json(status, &body)
+}
+
+async fn answer_livez(State(health): Shared) -> Response {
+    let now = Instant::now();
+    let status = code(health.is_alive(now));
+    health.metrics.answered_livez(status.as_u16());
+    let body = json!({
+        "lastUpdated": go_text(health.updated(now)),
+        "currentTime": go_text(SystemTime::now()),
+    });
+    as_json(status, &body)
+}
+
+async fn answer_readyz(State(health): Shared) -> Response {
+    as_json(code(health.is_ready()), &json!(health.report(Instant::now())))
+}
+
+async fn answer_status(State(health): Shared) -> Response {
+    as_json(StatusCode::OK, &json!(health.report(Instant::now())))
+}
+
+async fn answer_metrics(State(health): Shared) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], health.metrics.text()).into_response()
+}
+
+const fn code(good: bool) -> StatusCode {
+    if good {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+fn as_json(status: StatusCode, body: &serde_json::Value) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (status, headers, body.to_string()).into_response()
+}

@@ -1,0 +1,117 @@
+use std::collections::BTreeMap;
+
+use rstest::rstest;
+
+use super::*;
+use crate::{
+    desired::{FamilyKind, Protocol, ServicePortId},
+    settings::{DetectSettings, NodePortSettings},
+};
+
+fn health(now: Instant) -> Health {
+    let settings = NodeSettings {
+        name: "test-node".to_owned(),
+        mode: ProxyMode::Nftables,
+        bind_address: None,
+        detect: DetectSettings::default(),
+        node_ports: NodePortSettings::default(),
+        masquerade_all: false,
+    };
+    Health::new(&settings, now)
+}
+
+fn pass(began: Instant, node_eligible: bool) -> Pass {
+    Pass {
+        began,
+        took: Duration::from_millis(1),
+        changed: Counts::default(),
+        refused: 0,
+        node_eligible,
+    }
+}
+
+fn a_failure() -> BTreeMap<Subject, String> {
+    let id = ServicePortId {
+        namespace: "ns".into(),
+        name: "svc".into(),
+        port: "http".into(),
+        protocol: Protocol::Tcp,
+        family: FamilyKind::V4,
+    };
+    BTreeMap::from([(Subject::Service(id), "no room".to_owned())])
+}
+
+/// Rows 217 to 220 of the behaviour tables: seconds since a change was queued, and whether it could be written.
+#[rstest]
+#[case::nothing_is_queued(None, true)]
+#[case::queued_a_moment_ago(Some(59), true)]
+#[case::queued_long_ago(Some(61), false)]
+fn health_is_lost_with_a_change_that_waits_for_a_minute(#[case] queued: Option<u64>, #[case] healthy: bool) {
+    let start = Instant::now();
+    let health = health(start);
+    if queued.is_some() {
+        health.pending(start);
+        health.passed(&pass(start, true), &a_failure());
+    }
+    let now = start + Duration::from_secs(queued.unwrap_or_default());
+    health.beat(now);
+    assert_eq!(health.is_healthy(now), healthy);
+    assert!(health.is_alive(now));
+    health.passed(&pass(now, true), &BTreeMap::new());
+    assert!(health.is_healthy(now));
+}
+
+#[test]
+fn an_agent_that_does_not_come_round_is_not_alive() {
+    let start = Instant::now();
+    let health = health(start);
+    assert!(health.is_alive(start + PATIENCE / 2));
+    assert!(!health.is_alive(start + PATIENCE));
+}
+
+#[test]
+fn an_agent_is_ready_when_all_is_in_the_maps_and_nothing_fails() {
+    let start = Instant::now();
+    let health = health(start);
+    assert!(!health.is_ready());
+    health.passed(&pass(start, true), &a_failure());
+    assert!(!health.is_ready());
+    health.passed(&pass(start, true), &BTreeMap::new());
+    assert!(health.is_ready());
+    health.failures(&a_failure());
+    assert!(!health.is_ready());
+    assert_eq!(
+        health
+            .report(start)
+            .failures
+            .get("service ns/svc:http")
+            .map(String::as_str),
+        Some("no room")
+    );
+}
+
+#[test]
+fn a_node_that_is_leaving_is_healthy_but_not_eligible() {
+    let start = Instant::now();
+    let health = health(start);
+    health.passed(&pass(start, false), &BTreeMap::new());
+    assert!(health.is_healthy(start));
+    assert!(!health.is_node_eligible());
+}
+
+#[test]
+fn metrics_have_the_names_of_kube_proxy() {
+    let health = health(Instant::now());
+    health.metrics.answered_healthz(200);
+    let text = health.metrics.text();
+    for name in [
+        "kubeproxy_sync_proxy_rules_duration_seconds_bucket",
+        "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
+        "kubeproxy_sync_proxy_rules_service_changes_total",
+        "kubeproxy_network_programming_duration_seconds_count",
+        "kubeproxy_proxy_healthz_total{code=\"200\"} 1",
+        "fairlead_failures 0",
+    ] {
+        assert!(text.contains(name), "{name} is missing in:\n{text}");
+    }
+}
