@@ -90,12 +90,12 @@ extern "C" fn load_flip_word(service: u32) -> u64 {
 /// One word of what is known of an endpoint.
 macro_rules! state {
     ($endpoint:expr, $field:ident) => {
-        // SAFETY: the field is a word of an array's value.
         if $endpoint == NO_ENDPOINT {
             None
         } else {
             STATE.get_ptr_mut($endpoint)
         }
+        // SAFETY: the field is a word of an array's value.
         .map(|state| unsafe { Word::new(&raw mut (*state).$field) })
     };
 }
