@@ -13,3 +13,5 @@ pub mod datapath;
 pub mod address;
 pub mod health;
 pub mod error;
+#[cfg(test)]
+mod testing;

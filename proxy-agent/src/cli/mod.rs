@@ -7,8 +7,10 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub mod log;
 pub mod output;
 pub mod proxy_flags;
+pub mod run;
 
 use proxy_flags::ProxyFlags;
 

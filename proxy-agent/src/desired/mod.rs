@@ -12,6 +12,8 @@ mod claims;
 mod frontends;
 mod endpoints;
 mod node;
+#[cfg(test)]
+mod tests;
 
 /// What one pass wants changed.
 ///

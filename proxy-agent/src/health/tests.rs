@@ -5,19 +5,11 @@ use rstest::rstest;
 use super::*;
 use crate::{
     desired::{FamilyKind, Protocol, ServicePortId},
-    settings::{DetectSettings, NodePortSettings},
+    testing::settings,
 };
 
 fn health(now: Instant) -> Health {
-    let settings = NodeSettings {
-        name: "test-node".to_owned(),
-        mode: ProxyMode::Nftables,
-        bind_address: None,
-        detect: DetectSettings::default(),
-        node_ports: NodePortSettings::default(),
-        masquerade_all: false,
-    };
-    Health::new(&settings, now)
+    Health::new(&settings(), now)
 }
 
 fn pass(began: Instant, node_eligible: bool) -> Pass {

@@ -1,0 +1,296 @@
+use std::{collections::BTreeSet, net::IpAddr};
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::{
+    desired::{DesiredService, FamilyKind, Views, policy},
+    testing::{
+        self, NODE, cluster_ip, external, node_in, objects, only, service, set_node, set_service, set_slice, settings,
+        slice, view,
+    },
+};
+
+/// An endpoint written short.
+#[derive(Clone, Copy, Default)]
+struct Short {
+    zones: &'static [&'static str],
+    nodes: &'static [&'static str],
+    unready: bool,
+    terminating: bool,
+    dead: bool,
+    local: bool,
+}
+
+const fn zone(zones: &'static [&'static str]) -> Short {
+    Short {
+        zones,
+        nodes: &[],
+        unready: false,
+        terminating: false,
+        dead: false,
+        local: false,
+    }
+}
+
+const READY: Short = zone(&[]);
+const HERE: Short = Short { local: true, ..READY };
+const UNREADY: Short = Short {
+    unready: true,
+    dead: true,
+    ..READY
+};
+const LEAVING: Short = Short {
+    unready: true,
+    terminating: true,
+    ..READY
+};
+const LEAVING_HERE: Short = Short { local: true, ..LEAVING };
+const GONE: Short = Short { dead: true, ..LEAVING };
+const FOR_HERE: Short = Short {
+    nodes: &[NODE],
+    ..READY
+};
+const FOR_OTHER: Short = Short {
+    nodes: &["other"],
+    ..READY
+};
+/// Hints a, b, c, a: the fixture of the upstream test.
+const ABCA: [Short; 4] = [
+    zone(&["zone-a"]),
+    zone(&["zone-b"]),
+    zone(&["zone-c"]),
+    zone(&["zone-a"]),
+];
+
+const fn with(mut row: [Short; 4], index: usize, endpoint: Short) -> [Short; 4] {
+    row[index] = endpoint;
+    row
+}
+
+const fn local(endpoint: Short) -> Short {
+    Short {
+        local: true,
+        ..endpoint
+    }
+}
+
+fn endpoint(family: FamilyKind, n: u16, short: Short) -> Value {
+    let named = |names: &[&str]| names.iter().map(|name| json!({"name": name})).collect::<Vec<_>>();
+    json!({
+        "addresses": [testing::endpoint(family, n)],
+        "nodeName": if short.local { NODE } else { "other" },
+        "conditions": {"ready": !short.unready, "serving": !short.dead, "terminating": short.terminating},
+        "hints": {"forZones": named(short.zones), "forNodes": named(short.nodes)},
+    })
+}
+
+/// A service whose endpoints are .3, .4 and so on.
+fn desired(family: FamilyKind, spec: &Value, node_zone: Option<&str>, endpoints: &[Short]) -> DesiredService {
+    let mut objects = objects(&settings());
+    objects.take(set_node(&node_in(node_zone)));
+    objects.take(set_service(&service("svc", &cluster_ip(family, 41), spec)));
+    let endpoints: Vec<Value> = (3..)
+        .zip(endpoints)
+        .map(|(n, short)| endpoint(family, n, *short))
+        .collect();
+    objects.take(set_slice(&slice("svc-1", "svc", family, &endpoints)));
+    let changes = objects.wanted().expect("changes");
+    only(&changes).1.clone()
+}
+
+fn addresses(family: FamilyKind, numbers: &[u16]) -> BTreeSet<IpAddr> {
+    numbers
+        .iter()
+        .map(|n| testing::endpoint(family, *n).parse().expect("an address"))
+        .collect()
+}
+
+fn internal() -> Value {
+    json!({})
+}
+
+fn internal_local() -> Value {
+    json!({"internalTrafficPolicy": "Local"})
+}
+
+fn with_node_port(spec: Value) -> Value {
+    let mut spec = spec;
+    testing::merge(
+        &mut spec,
+        &json!({"ports": [{"port": 80, "protocol": "TCP", "nodePort": 3001}]}),
+    );
+    spec
+}
+
+fn external_local() -> Value {
+    with_node_port(json!({"externalTrafficPolicy": "Local"}))
+}
+
+fn internal_local_with_node_port() -> Value {
+    with_node_port(internal_local())
+}
+
+/// Rows 147 to 170 of the behaviour tables, and their kin: what the policies ask for, the node's zone, the endpoints;
+/// then the cluster view, the local view, and whether any endpoint could be used somewhere.
+#[rstest]
+#[case::hints_narrow(internal(), Some("zone-a"), &ABCA, &[3, 6], &[], true)]
+#[case::no_zone_label(internal(), None, &ABCA, &[3, 4, 5, 6], &[], true)]
+#[case::an_empty_zone_label(internal(), Some(""), &ABCA, &[3, 4, 5, 6], &[], true)]
+#[case::a_zone_without_endpoints(internal(), Some("zone-z"), &ABCA, &[3, 4, 5, 6], &[], true)]
+#[case::the_unready_are_left_out(
+    internal(), Some("zone-a"), &with(ABCA, 3, Short { unready: true, dead: true, ..ABCA[3] }), &[3], &[], true)]
+#[case::one_without_a_hint_switches_hints_off(
+    internal(), Some("zone-a"), &with(ABCA, 2, READY), &[3, 4, 5, 6], &[], true)]
+#[case::an_unready_one_without_a_hint_does_not(internal(), Some("zone-a"), &with(ABCA, 2, UNREADY), &[3, 6], &[], true)]
+#[case::hints_for_several_zones(
+    internal(), Some("zone-b"), &[zone(&["zone-a", "zone-b"]), zone(&["zone-c"])], &[3], &[], true)]
+#[case::hints_for_nodes(internal(), Some("zone-a"), &[FOR_HERE, FOR_OTHER], &[3], &[], true)]
+#[case::hints_for_other_nodes_only(internal(), Some("zone-a"), &[FOR_OTHER, FOR_OTHER], &[3, 4], &[], true)]
+#[case::hints_for_nodes_of_some_only(internal(), None, &[FOR_HERE, READY], &[3, 4], &[], true)]
+#[case::external_local_with_hints(
+    external_local(), Some("zone-a"), &with(with(ABCA, 0, local(ABCA[0])), 1, local(ABCA[1])), &[3, 6], &[3, 4], true)]
+#[case::internal_local_with_hints(
+    internal_local_with_node_port(), Some("zone-a"), &with(with(ABCA, 0, local(ABCA[0])), 1, local(ABCA[1])),
+    &[3, 6], &[3, 4], true)]
+#[case::no_policy_is_local(internal(), None, &[HERE, READY], &[3, 4], &[], true)]
+#[case::internal_local_all_remote(internal_local(), None, &[READY, READY], &[], &[], true)]
+#[case::internal_local_some_local(internal_local(), None, &[HERE, READY], &[], &[3], true)]
+#[case::internal_local_none_ready(internal_local(), None, &[UNREADY, UNREADY], &[], &[], false)]
+#[case::all_leaving(external_local(), None, &[LEAVING_HERE, LEAVING], &[3, 4], &[3], true)]
+#[case::leaving_takes_no_notice_of_hints(
+    internal(), Some("zone-a"), &[Short { zones: &["zone-b"], ..LEAVING }], &[3], &[], true)]
+#[case::one_ready_elsewhere(external_local(), None, &[LEAVING_HERE, READY], &[4], &[3], true)]
+#[case::one_ready_here(external_local(), None, &[LEAVING_HERE, HERE, LEAVING], &[4], &[4], true)]
+#[case::leaving_and_dead(internal(), None, &[GONE], &[], &[], false)]
+#[case::external_local_without_an_external_address(
+    json!({"externalTrafficPolicy": "Local"}), None, &[HERE, READY], &[3, 4], &[], true)]
+#[case::no_endpoints(internal(), None, &[], &[], &[], false)]
+fn endpoints_are_in_the_views_that_policies_and_hints_give_them(
+    #[values(FamilyKind::V4, FamilyKind::V6)] family: FamilyKind,
+    #[case] spec: Value,
+    #[case] node_zone: Option<&str>,
+    #[case] endpoints: &[Short],
+    #[case] cluster: &[u16],
+    #[case] local: &[u16],
+    #[case] any: bool,
+) {
+    let service = desired(family, &spec, node_zone, endpoints);
+    assert_eq!(view(&service, false), addresses(family, cluster));
+    assert_eq!(view(&service, true), addresses(family, local));
+    assert_eq!(service.flags & policy::ANY_ENDPOINT != 0, any);
+    assert!(service.endpoints.is_sorted());
+}
+
+#[rstest]
+#[case::it_leaves_while_others_are_ready(&[LEAVING, READY])]
+#[case::it_is_meant_for_other_nodes(&[FOR_OTHER, FOR_HERE])]
+fn an_endpoint_in_no_view_keeps_its_flows(
+    #[values(FamilyKind::V4, FamilyKind::V6)] family: FamilyKind,
+    #[case] endpoints: &[Short],
+) {
+    let service = desired(family, &internal(), None, endpoints);
+    let views: Vec<Views> = service.endpoints.iter().map(|endpoint| endpoint.views).collect();
+    assert_eq!(views, [Views::Neither, Views::ClusterOnly]);
+}
+
+#[rstest]
+#[case::unready(UNREADY)]
+#[case::leaving_and_dead(GONE)]
+fn an_endpoint_that_does_not_serve_is_not_there(#[case] endpoint: Short) {
+    assert_eq!(desired(FamilyKind::V4, &internal(), None, &[endpoint]).endpoints, []);
+}
+
+#[rstest]
+fn of_two_entries_for_one_endpoint_the_local_one_counts(
+    #[values(FamilyKind::V4, FamilyKind::V6)] family: FamilyKind,
+    #[values(true, false)] local_first: bool,
+) {
+    let mut objects = objects(&settings());
+    objects.take(set_service(&service("svc", &cluster_ip(family, 41), &internal_local())));
+    for (name, short) in [
+        ("svc-1", if local_first { HERE } else { READY }),
+        ("svc-2", if local_first { READY } else { HERE }),
+    ] {
+        objects.take(set_slice(&slice(name, "svc", family, &[endpoint(family, 3, short)])));
+    }
+    let changes = objects.wanted().expect("changes");
+    let (_, service) = only(&changes);
+    assert_eq!(service.endpoints.len(), 1);
+    assert_eq!(view(service, true), addresses(family, &[3]));
+}
+
+#[rstest]
+fn slices_may_give_one_port_name_different_numbers(#[values(FamilyKind::V4, FamilyKind::V6)] family: FamilyKind) {
+    let mut objects = objects(&settings());
+    objects.take(set_service(&service("svc", &cluster_ip(family, 41), &internal())));
+    objects.take(set_slice(&slice("svc-1", "svc", family, &[endpoint(family, 3, READY)])));
+    let mut other = slice("svc-2", "svc", family, &[endpoint(family, 3, READY)]);
+    other["ports"] =
+        json!([{"name": "", "port": 9090}, {"name": "admin", "port": 1}, {"name": "", "port": 5, "protocol": "UDP"}]);
+    objects.take(set_slice(&other));
+    let changes = objects.wanted().expect("changes");
+    let ports: Vec<u16> = only(&changes)
+        .1
+        .endpoints
+        .iter()
+        .map(|endpoint| endpoint.port)
+        .collect();
+    assert_eq!(ports, [8080, 9090]);
+}
+
+#[rstest]
+fn an_endpoint_with_the_address_of_a_service_is_refused_whichever_comes_first(
+    #[values(FamilyKind::V4, FamilyKind::V6)] family: FamilyKind,
+    #[values(true, false)] endpoint_first: bool,
+) {
+    let mut objects = objects(&settings());
+    let own = set_service(&service("svc", &cluster_ip(family, 41), &internal()));
+    let other = service("other", &testing::endpoint(family, 3), &internal());
+    let slice = set_slice(&slice(
+        "svc-1",
+        "svc",
+        family,
+        &[endpoint(family, 3, READY), endpoint(family, 4, READY)],
+    ));
+    let steps = if endpoint_first {
+        [own, slice, set_service(&other)]
+    } else {
+        [set_service(&other), own, slice]
+    };
+    let mut last = None;
+    for step in steps {
+        objects.take(step);
+        last = objects.wanted().or(last);
+    }
+    let changes = last.expect("changes");
+    let id = changes
+        .services
+        .keys()
+        .find(|id| &*id.name == "svc")
+        .expect("the service is looked at again");
+    let service = changes.services[id].as_ref().expect("it is there");
+    assert_eq!(view(service, false), addresses(family, &[4]));
+    assert_eq!(objects.refused(), 1);
+
+    objects.take(testing::service_gone(&other));
+    let changes = objects.wanted().expect("changes");
+    assert_eq!(
+        view(changes.services[id].as_ref().expect("it is there"), false),
+        addresses(family, &[3, 4])
+    );
+    assert_eq!(objects.refused(), 0);
+}
+
+/// A host-network backend whose node's address is the load balancer's as well.
+#[rstest]
+fn an_endpoint_may_have_a_load_balancer_address(#[values(FamilyKind::V4, FamilyKind::V6)] family: FamilyKind) {
+    let mut objects = objects(&settings());
+    let mut balanced = service("svc", &cluster_ip(family, 41), &internal());
+    balanced["status"] = json!({"loadBalancer": {"ingress": [{"ip": external(family, 1)}]}});
+    objects.take(set_service(&balanced));
+    let endpoint = json!({"addresses": [external(family, 1)]});
+    objects.take(set_slice(&slice("svc-1", "svc", family, &[endpoint])));
+    let changes = objects.wanted().expect("changes");
+    assert_eq!(only(&changes).1.endpoints.len(), 1);
+}

@@ -1,0 +1,4 @@
+mod endpoints;
+mod frontends;
+mod node;
+mod random;
