@@ -10,6 +10,7 @@ pub mod desired;
 pub mod diff;
 pub mod apply;
 pub mod datapath;
+pub mod host;
 pub mod address;
 pub mod health;
 pub mod error;
