@@ -1,7 +1,7 @@
 //! The agent under test: `fairlead run` in a node, and the commands that ask it.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,7 +100,17 @@ impl Agent {
             let status = output(place, &["status", "-o", "json"], state)?;
             Ok((status["ready"] == true).then_some(Ok(())))
         });
-        ready.and_then(|ended| ended).with_context(|| tail(&process.log(), 20))
+        ready.and_then(|ended| ended).with_context(|| end_of_log(process))
+    }
+
+    /// Starts it in the expectation that it ends by itself; returns how, and what it said.
+    ///
+    /// # Errors
+    /// When it still runs after twenty seconds.
+    pub fn run_to_end(&self) -> Result<(ExitStatus, String)> {
+        let mut process = self.place.start("fairlead-ends", &mut self.run_command()?)?;
+        let status = process.wait(START).with_context(|| end_of_log(&process))?;
+        Ok((status, process.log()))
     }
 
     fn run_command(&self) -> Result<Command> {
@@ -133,9 +143,9 @@ impl Agent {
     pub fn stop(&mut self) -> Result<()> {
         let mut process = self.process.take().context("fairlead does not run")?;
         process.signal(Signal::SIGTERM)?;
-        let status = process.wait(START).with_context(|| tail(&process.log(), 20))?;
+        let status = process.wait(START).with_context(|| end_of_log(&process))?;
         if !status.success() {
-            bail!("fairlead: {status} after SIGTERM: {}", tail(&process.log(), 20));
+            bail!("fairlead: {status} after SIGTERM; {}", end_of_log(&process));
         }
         Ok(())
     }
@@ -198,6 +208,10 @@ fn say(place: &Place, words: &[&str], state: &std::path::Path) -> Result<String>
 fn output(place: &Place, words: &[&str], state: &std::path::Path) -> Result<Value> {
     let said = say(place, words, state)?;
     serde_json::from_str(&said).with_context(|| format!("fairlead {}: {said:?}", words.join(" ")))
+}
+
+fn end_of_log(process: &Process) -> String {
+    format!("the end of its log: {}", tail(&process.log(), 20))
 }
 
 /// The binary under test: what `FAIRLEAD` names, or the release build of this checkout.

@@ -119,7 +119,10 @@ fn children(path: &Path) -> Vec<PathBuf> {
 
 fn remove_below(path: &Path) -> io::Result<()> {
     children(path).iter().try_for_each(|child| remove_below(child))?;
-    fs::remove_dir(path)
+    match fs::remove_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
 }
 
 impl Drop for Cgroup {

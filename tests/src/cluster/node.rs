@@ -4,6 +4,7 @@ use std::fs;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
 
@@ -22,6 +23,8 @@ pub struct Node {
     number: usize,
     plan: NodePlan,
     world: String,
+    /// Counts every pod there ever was: names and addresses of removed ones are not used again.
+    next_pod: AtomicUsize,
 }
 
 /// A pod: a [`Place`] with an address in its node's pod network.
@@ -48,6 +51,7 @@ impl Node {
             number,
             plan,
             world: world.to_owned(),
+            next_pod: AtomicUsize::new(0),
         };
         fs::create_dir(node.state_dir())?;
         fs::create_dir(node.manifests_dir())?;
@@ -100,7 +104,7 @@ impl Node {
     /// # Errors
     /// When its namespace cannot be made.
     pub fn unconnected_pod(&self) -> Result<Pod> {
-        let index = self.pods.len();
+        let index = self.next_pod.fetch_add(1, Ordering::Relaxed);
         let label = self.label().replace("node", "pod") + &format!("-{index}");
         let netns = NetNs::create(&format!("{}-{label}", self.world))?;
         let place = Place::new(&label, netns, self.shared_cgroup(), self.folder());

@@ -103,16 +103,22 @@ impl NetNs {
         })?
     }
 
-    /// Switches checksum and segmentation offloads of a device on or off together.
+    /// Switches what a device's sender may leave unfinished on or off together: checksums and the cutting of segments.
     ///
     /// # Errors
     /// When `ethtool` refuses.
     pub fn offloads(&self, device: &str, on: bool) -> Result<()> {
         let state = if on { "on" } else { "off" };
-        let arguments = [
-            "-K", device, "tx", state, "rx", state, "tso", state, "gso", state, "gro", state,
-        ];
+        let arguments = ["-K", device, "tx", state, "tso", state, "gso", state];
         self.tool("ethtool", &arguments).map(drop)
+    }
+
+    /// Makes a device hand up packets as they came, none joined to larger ones.
+    ///
+    /// # Errors
+    /// When `ethtool` refuses.
+    pub fn no_receive_offload(&self, device: &str) -> Result<()> {
+        self.tool("ethtool", &["-K", device, "gro", "off"]).map(drop)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Checksums of a captured frame, computed anew (RFC 1071) and compared with what is in it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 const ETHERNET: usize = 14;
 const TCP: u8 = 6;
@@ -8,23 +8,32 @@ const UDP: u8 = 17;
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 
-/// Says what is wrong with a frame that came in for `receiver`; `None` when all its checksums are right, and for frames
-/// that are for somebody else, not IP, or later fragments.
-pub fn wrong_checksum(frame: &[u8], receiver: IpAddr) -> Option<String> {
-    let packet = frame.get(ETHERNET..)?;
-    match (frame.get(12..14)?, receiver) {
-        ([0x08, 0x00], IpAddr::V4(own)) => wrong_in_v4(packet, own),
-        ([0x86, 0xdd], IpAddr::V6(own)) => wrong_in_v6(packet, own),
-        _ => None,
+/// Whether a frame is an IP packet to `receiver`.
+pub fn is_for(frame: &[u8], receiver: IpAddr) -> bool {
+    let packet = frame.get(ETHERNET..).unwrap_or_default();
+    match (frame.get(12..14), receiver) {
+        (Some([0x08, 0x00]), IpAddr::V4(own)) => packet.get(16..20) == Some(&own.octets()),
+        (Some([0x86, 0xdd]), IpAddr::V6(own)) => packet.get(24..40) == Some(&own.octets()),
+        _ => false,
     }
 }
 
-fn wrong_in_v4(packet: &[u8], own: Ipv4Addr) -> Option<String> {
-    let header = usize::from(packet.first()? & 0x0f) * 4;
-    let (source, destination) = (packet.get(12..16)?, packet.get(16..20)?);
-    if destination != own.octets() {
+/// Says what is wrong with a frame that came in for `receiver`; `None` when all its checksums are right, and for frames
+/// that are for somebody else, not IP, or later fragments.
+pub fn wrong_checksum(frame: &[u8], receiver: IpAddr) -> Option<String> {
+    if !is_for(frame, receiver) {
         return None;
     }
+    let packet = frame.get(ETHERNET..)?;
+    match receiver {
+        IpAddr::V4(_) => wrong_in_v4(packet),
+        IpAddr::V6(_) => wrong_in_v6(packet),
+    }
+}
+
+fn wrong_in_v4(packet: &[u8]) -> Option<String> {
+    let header = usize::from(packet.first()? & 0x0f) * 4;
+    let (source, destination) = (packet.get(12..16)?, packet.get(16..20)?);
     if sum(&[packet.get(..header)?]) != 0xffff {
         return Some(format!("IPv4 header from {source:?}"));
     }
@@ -37,11 +46,8 @@ fn wrong_in_v4(packet: &[u8], own: Ipv4Addr) -> Option<String> {
     wrong_in_payload(packet[9], source, destination, payload)
 }
 
-fn wrong_in_v6(packet: &[u8], own: Ipv6Addr) -> Option<String> {
+fn wrong_in_v6(packet: &[u8]) -> Option<String> {
     let (source, destination) = (packet.get(8..24)?, packet.get(24..40)?);
-    if destination != own.octets() {
-        return None;
-    }
     let length = usize::from(u16::from_be_bytes([packet[4], packet[5]]));
     wrong_in_payload(packet[6], source, destination, packet.get(40..40 + length)?)
 }

@@ -6,6 +6,6 @@ mod ping;
 mod trace;
 
 pub use capture::Capture;
-pub use checksum::wrong_checksum;
+pub use checksum::{is_for, wrong_checksum};
 pub use ping::answers_ping;
 pub use trace::{Hop, trace};
