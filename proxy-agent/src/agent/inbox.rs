@@ -65,15 +65,18 @@ impl<N> Inbox<N> {
             stop,
             ..
         } = self;
-        let wake = runtime.block_on(timeout(wait, async {
-            tokio::select! {
-                biased;
-                _ = stop.recv() => Wake::Stop,
-                Some(news) = news.recv() => Wake::News(news),
-                Some(notice) = notices.recv() => Wake::Notice(notice),
-                else => Wake::Stop,
-            }
-        }));
+        let wake = runtime.block_on(async {
+            let first = async {
+                tokio::select! {
+                    biased;
+                    _ = stop.recv() => Wake::Stop,
+                    Some(news) = news.recv() => Wake::News(news),
+                    Some(notice) = notices.recv() => Wake::Notice(notice),
+                    else => Wake::Stop,
+                }
+            };
+            timeout(wait, first).await
+        });
         wake.unwrap_or(Wake::Nothing)
     }
 

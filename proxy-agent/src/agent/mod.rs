@@ -26,6 +26,8 @@ mod inbox;
 mod objects;
 mod retry;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 /// The last two stages and the host they work on, as the agent sees them: `apply::KernelPath` in life, memory in tests.
 pub trait DataPath {

@@ -6,7 +6,6 @@ use std::{
     process::ExitCode,
     sync::Arc,
     thread,
-    time::Instant,
 };
 
 use tokio::{
@@ -49,7 +48,7 @@ where
     let runtime = runtime().map_err(|error| Error::Host(error.into()))?;
     let stop = signals(&runtime).map_err(|error| Error::Host(error.into()))?;
     let source = Prepared::new(&settings, &runtime)?;
-    let health = Arc::new(Health::new(&settings.node, Instant::now()));
+    let health = Arc::new(Health::new(&settings.node));
     let (news, news_end) = mpsc::channel(NEWS);
     let data_path = open(&settings, runtime.handle(), news)?;
     info!(node = settings.node.name, mode = ?settings.node.mode, state = %settings.data_path.state.display(), "begin");

@@ -72,13 +72,13 @@ pub struct Pass {
 impl Health {
     /// An agent that has just begun.
     #[must_use]
-    pub fn new(settings: &NodeSettings, now: Instant) -> Self {
+    pub fn new(settings: &NodeSettings) -> Self {
         Health {
             node: settings.name.clone(),
             mode: settings.mode,
             state: Mutex::new(State {
                 began: SystemTime::now(),
-                beat: now,
+                beat: Instant::now(),
                 complete: None,
                 updated: None,
                 pending: None,

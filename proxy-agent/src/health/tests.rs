@@ -8,8 +8,8 @@ use crate::{
     testing::settings,
 };
 
-fn health(now: Instant) -> Health {
-    Health::new(&settings(), now)
+fn health() -> Health {
+    Health::new(&settings())
 }
 
 fn pass(began: Instant, node_eligible: bool) -> Pass {
@@ -39,8 +39,8 @@ fn a_failure() -> BTreeMap<Subject, String> {
 #[case::queued_a_moment_ago(Some(59), true)]
 #[case::queued_long_ago(Some(61), false)]
 fn health_is_lost_with_a_change_that_waits_for_a_minute(#[case] queued: Option<u64>, #[case] healthy: bool) {
+    let health = health();
     let start = Instant::now();
-    let health = health(start);
     if queued.is_some() {
         health.pending(start);
         health.passed(&pass(start, true), &a_failure());
@@ -55,16 +55,16 @@ fn health_is_lost_with_a_change_that_waits_for_a_minute(#[case] queued: Option<u
 
 #[test]
 fn an_agent_that_does_not_come_round_is_not_alive() {
+    let health = health();
     let start = Instant::now();
-    let health = health(start);
     assert!(health.is_alive(start + PATIENCE / 2));
     assert!(!health.is_alive(start + PATIENCE));
 }
 
 #[test]
 fn an_agent_is_ready_when_all_is_in_the_maps_and_nothing_fails() {
+    let health = health();
     let start = Instant::now();
-    let health = health(start);
     assert!(!health.is_ready());
     health.passed(&pass(start, true), &a_failure());
     assert!(!health.is_ready());
@@ -84,8 +84,8 @@ fn an_agent_is_ready_when_all_is_in_the_maps_and_nothing_fails() {
 
 #[test]
 fn a_node_that_is_leaving_is_healthy_but_not_eligible() {
+    let health = health();
     let start = Instant::now();
-    let health = health(start);
     health.passed(&pass(start, false), &BTreeMap::new());
     assert!(health.is_healthy(start));
     assert!(!health.is_node_eligible());
@@ -93,7 +93,7 @@ fn a_node_that_is_leaving_is_healthy_but_not_eligible() {
 
 #[test]
 fn metrics_have_the_names_of_kube_proxy() {
-    let health = health(Instant::now());
+    let health = health();
     health.metrics.answered_healthz(200);
     let text = health.metrics.text();
     for name in [

@@ -33,6 +33,8 @@ mod slice;
 mod node;
 mod relist;
 mod overlap;
+#[cfg(test)]
+mod tests;
 
 /// Everything that is known of the API objects.
 #[derive(Debug)]

@@ -96,7 +96,7 @@ fn is_default(value: &Value) -> bool {
         Value::Null | Value::Bool(false) => true,
         Value::Bool(true) => false,
         Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty() || text == "0s",
+        Value::String(text) => matches!(text.as_str(), "" | "0" | "0s"),
         Value::Array(items) => items.iter().all(is_default),
         Value::Object(map) => map.values().all(is_default),
     }

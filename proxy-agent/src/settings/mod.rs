@@ -20,6 +20,8 @@ mod fields;
 mod file;
 mod node_ports;
 mod values;
+#[cfg(test)]
+mod tests;
 
 /// Where `/healthz` is answered unless configured (B-129).
 const HEALTHZ: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 10256);

@@ -26,9 +26,15 @@ mod folder;
 mod change;
 mod debounce;
 mod notify;
+#[cfg(test)]
+mod tests;
 
 /// How often the folder is looked at although nothing was noticed: what a link points at may change unseen.
 const REGULARLY: Duration = Duration::from_secs(5);
+/// The same while there is no folder.
+const SEARCHING: Duration = Duration::from_millis(500);
+/// The longest wait: a listener that is gone is noticed after it.
+const ROUND: Duration = Duration::from_millis(500);
 /// How many objects of the first list are handed over at once.
 const PORTION: usize = 256;
 /// What this source is called in reports.
@@ -69,17 +75,21 @@ pub fn follow(path: &Path, feed: &Feed) -> io::Result<()> {
     let mut debounce = Debounce::default();
     let mut looked = Instant::now();
     while open && !feed.is_closed() {
-        let wait = debounce.wait(Instant::now()).unwrap_or(Duration::from_millis(500));
+        let wait = debounce.wait(Instant::now()).unwrap_or(ROUND);
         for noticed in watcher.wait(wait) {
             source.notice(noticed, &mut debounce);
         }
         let now = Instant::now();
-        if debounce.take(now) || now.duration_since(looked) >= REGULARLY {
+        if debounce.take(now) || now.duration_since(looked) >= regularly(&watcher) {
             looked = now;
             open = source.look(&mut watcher, &mut debounce, feed);
         }
     }
     Ok(())
+}
+
+const fn regularly(watcher: &Watcher) -> Duration {
+    if watcher.is_lost() { SEARCHING } else { REGULARLY }
 }
 
 impl Source {

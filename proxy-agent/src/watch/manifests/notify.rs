@@ -53,6 +53,11 @@ impl Watcher {
         Ok(())
     }
 
+    /// Whether the folder has to be looked for.
+    pub(super) const fn is_lost(&self) -> bool {
+        self.lost
+    }
+
     /// Whether somebody has changed a file and not closed it yet.
     pub(super) fn is_being_written(&self, file: &str) -> bool {
         self.being_written.contains(file)

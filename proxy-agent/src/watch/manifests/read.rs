@@ -129,10 +129,11 @@ impl Reading {
                 );
             }
             (None, Some(_)) => self.faults.push(format!("{place}: apiVersion: missing")),
-            (Some(version), Some(kind)) => {
+            (Some(version), Some(kind)) if kind.ends_with("List") || has_name(&document) => {
                 self.ignored
                     .push(format!("{place}: {version} {kind}: a kind that is not used"));
             }
+            (Some(_), Some(_)) => self.faults.push(format!("{place}: metadata.name: missing")),
         }
     }
 
@@ -203,6 +204,11 @@ fn with_version(mut item: Value, list: Option<&str>) -> Value {
         item.entry("apiVersion").or_insert_with(|| version.into());
     }
     item
+}
+
+fn has_name(document: &Map<String, Value>) -> bool {
+    let name = document.get("metadata").and_then(|metadata| metadata.get("name"));
+    name.is_some_and(Value::is_string)
 }
 
 fn text(document: &Map<String, Value>, field: &str) -> Option<String> {
