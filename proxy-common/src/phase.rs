@@ -35,6 +35,9 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// How many there are.
+    pub const COUNT: u8 = 8;
+
     /// The phase that a number names; anything unknown counts as claimed, which nobody touches.
     #[inline(always)]
     #[must_use]

@@ -108,6 +108,13 @@ impl Reason {
     #[inline(always)]
     #[must_use]
     pub const fn counter(self, hook: crate::node::Hook) -> u32 {
-        hook as u32 * Self::COUNTERS + self as u32
+        Self::counter_of(self as u8, hook)
+    }
+
+    /// The same by the reason's number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn counter_of(number: u8, hook: crate::node::Hook) -> u32 {
+        hook as u32 * Self::COUNTERS + number as u32
     }
 }

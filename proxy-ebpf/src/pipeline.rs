@@ -39,11 +39,14 @@ pub struct Arrival {
     pub tagged: bool,
 }
 
-/// What is left to do after a packet was looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is left to do after a packet was looked at. A plain number, for the reason that [`Verdict`] is one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 enum Step {
-    /// Nothing.
-    Done(Verdict),
+    /// Nothing: the verdict is in `work`.
+    Done,
+    /// It is a segment, and what is known of its flow is to be looked up.
+    Go,
     /// It opens a flow.
     Open,
     /// It is an ICMP message.
@@ -58,8 +61,16 @@ pub fn ingress<F: Parse>(
     arrival: &Arrival,
     work: &mut Work<F>,
 ) -> Verdict {
-    match enter(frame, node, arrival, work) {
-        Step::Done(verdict) => verdict,
+    if let Some(reason) = not_ours(node, arrival) {
+        return Verdict::pass(reason);
+    }
+    work.interface = arrival.interface;
+    let step = match look(frame, work) {
+        Step::Go => enter(frame, node, work),
+        step @ (Step::Done | Step::Open | Step::Icmp) => step,
+    };
+    match step {
+        Step::Done | Step::Go => work.verdict,
         Step::Open => match first_packet(node, work).and_then(|()| track::open::open(node, work)) {
             Ok(()) => enter_opened(frame, node, work),
             Err(verdict) => verdict,
@@ -74,14 +85,39 @@ pub fn ingress<F: Parse>(
 /// A packet goes out: from `client <-> backend` to the form it has on the wire.
 #[inline(always)]
 pub fn egress<F: Parse>(frame: &mut impl Frame, node: &impl Node<F>, work: &mut Work<F>) -> Verdict {
-    match leave(frame, node, work) {
-        Step::Done(verdict) => verdict,
-        Step::Open => Verdict::Pass(Reason::NoFlow),
+    let step = match look(frame, work) {
+        Step::Go => leave(frame, node, work),
+        step @ (Step::Done | Step::Open | Step::Icmp) => step,
+    };
+    match step {
+        Step::Done | Step::Go | Step::Open => work.verdict,
         Step::Icmp => match quoted(frame, work).and_then(|()| leave_error(node, work)) {
             Ok(()) => rewrite_error(frame, work),
             Err(verdict) => verdict,
         },
     }
+}
+
+/// Reads the headers of a packet.
+#[inline(never)]
+fn look<F: Parse>(frame: &mut impl Frame, work: &mut Work<F>) -> Step {
+    match parse::packet::<F>(frame) {
+        Ok(Packet::Segment(segment)) => {
+            work.segment = segment;
+            Step::Go
+        }
+        Ok(Packet::Icmp(header)) => {
+            work.header = header;
+            Step::Icmp
+        }
+        Err(reason) => done(work, Verdict::pass(reason)),
+    }
+}
+
+#[inline(always)]
+fn done<F: Family>(work: &mut Work<F>, verdict: Verdict) -> Step {
+    work.verdict = verdict;
+    Step::Done
 }
 
 /// Frames for others, and those that a VLAN device above takes, are left before anything is looked at.
@@ -97,31 +133,18 @@ fn not_ours<F: Family>(node: &impl Tables<F>, arrival: &Arrival) -> Option<Reaso
     (arrival.tagged && device.flags & device_flag::VLANS_ABOVE != 0).then_some(Reason::Tagged)
 }
 
-/// Looks at a packet that comes in, and translates it if its flow is known.
+/// Translates a segment that comes in, if its flow is known.
 #[inline(never)]
-fn enter<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, arrival: &Arrival, work: &mut Work<F>) -> Step {
-    if let Some(reason) = not_ours(node, arrival) {
-        return Step::Done(Verdict::Pass(reason));
-    }
-    work.interface = arrival.interface;
-    let segment = match parse::packet::<F>(frame) {
-        Ok(Packet::Segment(segment)) => segment,
-        Ok(Packet::Icmp(header)) => {
-            work.header = header;
-            return Step::Icmp;
-        }
-        Err(reason) => return Step::Done(Verdict::Pass(reason)),
-    };
-    work.segment = segment;
+fn enter<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &mut Work<F>) -> Step {
     if let Err(reason) = fragments::resolve(&mut work.segment, node, Hook::Ingress) {
-        return Step::Done(Verdict::Pass(reason));
+        return done(work, Verdict::pass(reason));
     }
     work.key = FlowKey::wire(&work.segment.tuple);
     let Some(flow) = track::find(node, &work.key).filter(|flow| !begins_anew(node, flow, &work.segment)) else {
         return if work.segment.opens {
             Step::Open
         } else {
-            Step::Done(Verdict::Pass(Reason::NoFlow))
+            done(work, Verdict::pass(Reason::NoFlow))
         };
     };
     let direction = wire_direction(flow.record, &work.segment.tuple);
@@ -129,20 +152,21 @@ fn enter<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, arrival: &Arriv
     if direction == Direction::Request {
         track::note(node, &flow, direction, work.segment.flags);
     }
-    Step::Done(rewrite_segment(
+    let verdict = rewrite_segment(
         frame,
         node,
         &work.segment,
         &flow,
         &Plan::ingress(flow.record, direction),
-    ))
+    );
+    done(work, verdict)
 }
 
 /// Translates the packet that has opened a flow.
 #[inline(never)]
 fn enter_opened<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &Work<F>) -> Verdict {
     let Some(flow) = track::read(node, work.flow) else {
-        return Verdict::Drop(Reason::TupleClash);
+        return Verdict::drop(Reason::TupleClash);
     };
     rewrite_segment(
         frame,
@@ -200,12 +224,12 @@ pub fn decide<F: Family>(
     tuple: &Tuple<F>,
 ) -> Result<Decision, Verdict> {
     let (source, destination) = (tuple.source, tuple.destination);
-    let dialled = service::lookup(node, destination, tuple.protocol).ok_or(Verdict::Pass(Reason::NoService))?;
+    let dialled = service::lookup(node, destination, tuple.protocol).ok_or(Verdict::pass(Reason::NoService))?;
     if is_bad_source(node, tuple) {
-        return Err(Verdict::Pass(Reason::BadSource));
+        return Err(Verdict::pass(Reason::BadSource));
     }
     if dialled.kind == FrontendKind::NodePort && node.has_udp_socket(tuple) {
-        return Err(Verdict::Pass(Reason::LocalSocket));
+        return Err(Verdict::pass(Reason::LocalSocket));
     }
     let block = select::block(node, dialled.service)?;
     let sender = policy::sender(node, config, interface, &source.address);
@@ -234,7 +258,7 @@ fn is_bad_source<F: Family>(node: &impl Tables<F>, tuple: &Tuple<F>) -> bool {
 /// The first packet of a flow: to a service, or straight to an endpoint of one.
 #[inline(never)]
 fn first_packet<F: Parse, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
-    let config = node.config().ok_or(Verdict::Pass(Reason::NoService))?;
+    let config = node.config().ok_or(Verdict::pass(Reason::NoService))?;
     match decide(node, config, work.interface, &work.segment.tuple) {
         Ok(decision) => {
             work.binding = Binding {
@@ -244,7 +268,7 @@ fn first_packet<F: Parse, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<()
             work.candidates = decision.candidates;
             work.masquerade = decision.masquerade;
         }
-        Err(Verdict::Pass(Reason::NoService)) if is_direct(node, &work.segment.tuple) => {
+        Err(verdict) if verdict == Verdict::pass(Reason::NoService) && is_direct(node, &work.segment.tuple) => {
             track::open::prepare_direct(work);
         }
         Err(verdict) => return Err(verdict),
@@ -261,36 +285,22 @@ fn is_direct<F: Family>(node: &impl Tables<F>, tuple: &Tuple<F>) -> bool {
         && node.is_target(&FrontendKey::new(tuple.destination, tuple.protocol))
 }
 
-/// Looks at a packet that goes out, and translates it if its flow is known.
+/// Translates a segment that goes out, if its flow is known.
 #[inline(never)]
 fn leave<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &mut Work<F>) -> Step {
-    let segment = match parse::packet::<F>(frame) {
-        Ok(Packet::Segment(segment)) => segment,
-        Ok(Packet::Icmp(header)) => {
-            work.header = header;
-            return Step::Icmp;
-        }
-        Err(reason) => return Step::Done(Verdict::Pass(reason)),
-    };
-    work.segment = segment;
     if let Err(reason) = fragments::resolve(&mut work.segment, node, Hook::Egress) {
-        return Step::Done(Verdict::Pass(reason));
+        return done(work, Verdict::pass(reason));
     }
     work.key = FlowKey::canonical(&work.segment.tuple);
     let Some(flow) = track::find(node, &work.key) else {
-        return Step::Done(Verdict::Pass(Reason::NoFlow));
+        return done(work, Verdict::pass(Reason::NoFlow));
     };
     let direction = canonical_direction(flow.record, &work.segment.tuple);
     if direction == Direction::Reply {
         track::note(node, &flow, direction, work.segment.flags);
     }
-    Step::Done(rewrite_segment(
-        frame,
-        node,
-        &work.segment,
-        &flow,
-        &Plan::egress(flow.record, direction),
-    ))
+    let verdict = rewrite_segment(frame, node, &work.segment, &flow, &Plan::egress(flow.record, direction));
+    done(work, verdict)
 }
 
 #[inline(always)]
@@ -311,26 +321,26 @@ fn rewrite_segment<F: Parse>(
     plan: &Plan<F>,
 ) -> Verdict {
     if plan.is_done(&segment.tuple) {
-        return Verdict::Pass(if flow.record.is(flag::DIRECT) {
+        return Verdict::pass(if flow.record.is(flag::DIRECT) {
             Reason::Direct
         } else {
             Reason::Canonical
         });
     }
     if !track::is_current(node, flow) {
-        return Verdict::Pass(Reason::NoFlow);
+        return Verdict::pass(Reason::NoFlow);
     }
     match rewrite::apply::apply(frame, segment, plan) {
-        Ok(()) => Verdict::Translated,
-        Err(Reason::SctpFragment) => Verdict::Pass(Reason::SctpFragment),
-        Err(reason) => Verdict::Drop(reason),
+        Ok(()) => Verdict::TRANSLATED,
+        Err(Reason::SctpFragment) => Verdict::pass(Reason::SctpFragment),
+        Err(reason) => Verdict::drop(reason),
     }
 }
 
 /// Reads what an ICMP message quotes.
 #[inline(never)]
 fn quoted<F: Parse>(frame: &mut impl Frame, work: &mut Work<F>) -> Result<(), Verdict> {
-    work.error = icmp::error(frame, &work.header).map_err(Verdict::Pass)?;
+    work.error = icmp::error(frame, &work.header).map_err(Verdict::pass)?;
     Ok(())
 }
 
@@ -339,7 +349,7 @@ fn quoted<F: Parse>(frame: &mut impl Frame, work: &mut Work<F>) -> Result<(), Ve
 fn enter_error<F: Parse, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
     let answered = work.error.tuple.reversed();
     work.key = FlowKey::wire(&answered);
-    let flow = track::find(node, &work.key).ok_or(Verdict::Pass(Reason::IcmpUnrelated))?;
+    let flow = track::find(node, &work.key).ok_or(Verdict::pass(Reason::IcmpUnrelated))?;
     work.plan = Plan::ingress(flow.record, wire_direction(flow.record, &answered));
     worth_rewriting(work)
 }
@@ -349,7 +359,7 @@ fn enter_error<F: Parse, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(),
 fn leave_error<F: Parse, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
     let answered = work.error.tuple.reversed();
     work.key = FlowKey::canonical(&answered);
-    let flow = track::find(node, &work.key).ok_or(Verdict::Pass(Reason::IcmpUnrelated))?;
+    let flow = track::find(node, &work.key).ok_or(Verdict::pass(Reason::IcmpUnrelated))?;
     work.plan = Plan::egress(flow.record, canonical_direction(flow.record, &answered));
     worth_rewriting(work)
 }
@@ -358,10 +368,10 @@ fn leave_error<F: Parse, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(),
 #[inline(always)]
 fn worth_rewriting<F: Family>(work: &Work<F>) -> Result<(), Verdict> {
     if work.plan.is_done(&work.error.tuple.reversed()) {
-        return Err(Verdict::Pass(Reason::Canonical));
+        return Err(Verdict::pass(Reason::Canonical));
     }
     if work.error.redirect {
-        return Err(Verdict::Drop(Reason::Redirect));
+        return Err(Verdict::drop(Reason::Redirect));
     }
     Ok(())
 }
@@ -371,7 +381,7 @@ fn worth_rewriting<F: Family>(work: &Work<F>) -> Result<(), Verdict> {
 fn rewrite_error<F: Parse>(frame: &mut impl Frame, work: &Work<F>) -> Verdict {
     let quote = rewrite::embedded::quote(frame, work).and_then(|()| rewrite::embedded::addresses(frame, work));
     match quote.and_then(|()| rewrite::embedded::message(frame, work)) {
-        Ok(()) => Verdict::Translated,
-        Err(reason) => Verdict::Drop(reason),
+        Ok(()) => Verdict::TRANSLATED,
+        Err(reason) => Verdict::drop(reason),
     }
 }

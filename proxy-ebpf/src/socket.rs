@@ -20,7 +20,7 @@ use crate::{
         policy::{self, Sender},
     },
     service::{self, Dialled},
-    verdict::Verdict,
+    verdict::{Action, Verdict},
 };
 
 /// The socket that asks.
@@ -42,14 +42,14 @@ pub trait Socket<F: Family> {
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer<F: Family> {
-    /// It goes on as it is.
-    Leave(Reason),
+    /// It goes on as it is. With a [`Reason`] as a number, here and below.
+    Leave(u8),
     /// It goes to the backend.
     Translate(Peer<F>),
     /// It fails as if nobody listened: `ECONNREFUSED`.
-    Refuse(Reason),
+    Refuse(u8),
     /// It fails as if nobody could be reached: `EHOSTUNREACH`.
-    Unreachable(Reason),
+    Unreachable(u8),
 }
 
 /// `connect`, and `sendmsg` on a socket without a peer.
@@ -61,14 +61,14 @@ pub fn dial<F: Family>(
     protocol: Protocol,
 ) -> Answer<F> {
     let Some(config) = node.config() else {
-        return Answer::Leave(Reason::NoService);
+        return Answer::Leave(Reason::NoService as u8);
     };
     let is_host = socket.netns() == config.host_netns;
     if !is_host && !serves_pods(config, socket) {
-        return Answer::Leave(Reason::Covered);
+        return Answer::Leave(Reason::Covered as u8);
     }
     let Some(dialled) = lookup(node, config, socket, is_host, peer, protocol) else {
-        return Answer::Leave(Reason::NoService);
+        return Answer::Leave(Reason::NoService as u8);
     };
     let now = node.now();
     if protocol == Protocol::Udp
@@ -91,10 +91,14 @@ pub fn dial<F: Family>(
             remember(socket, now, peer, &endpoint);
             Answer::Translate(endpoint.peer)
         }
-        Err(Verdict::Reject(reason)) => Answer::Refuse(reason),
-        Err(Verdict::Drop(reason)) => Answer::Unreachable(reason),
-        Err(Verdict::Pass(reason)) => Answer::Leave(reason),
-        Err(Verdict::Translated) => Answer::Leave(Reason::Canonical),
+        Err(verdict) => {
+            let reason = verdict.reason_number();
+            match verdict.action() {
+                Action::Reject => Answer::Refuse(reason),
+                Action::Drop => Answer::Unreachable(reason),
+                Action::Pass | Action::Translate => Answer::Leave(reason),
+            }
+        }
     }
 }
 

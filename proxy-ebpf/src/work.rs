@@ -8,17 +8,21 @@ use proxy_common::{
     family::Family,
     flow::{FlowKey, FlowRef},
     net::{Peer, Port},
+    reason::Reason,
 };
 
 use crate::{
     parse::{NetworkHeader, Segment, icmp::IcmpError},
     rewrite::Plan,
     select::{Candidates, Endpoint},
+    verdict::Verdict,
 };
 
 /// What is known of a packet so far. A field means something only after the stage that fills it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Work<F: Family> {
+    /// What becomes of it.
+    pub verdict: Verdict,
     /// The interface that it came in by.
     pub interface: u32,
     /// The network header.
@@ -39,6 +43,45 @@ pub struct Work<F: Family> {
     pub key: FlowKey<F>,
     /// The packet's flow.
     pub flow: FlowRef,
+    /// Where a search stands.
+    pub search: Search,
+}
+
+/// Where a search for a record or a port stands. Here and not in variables: of a variable the verifier remembers what
+/// each turn of a loop has found out about it, and follows each combination.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Search {
+    /// The first port of the range, host byte order.
+    pub first: u32,
+    /// How many ports the range has.
+    pub count: u32,
+    /// Which of them is next.
+    pub place: u32,
+    /// Whether any port was asked for.
+    pub asked: bool,
+    /// How readily the best record so far is given up.
+    pub loss: u8,
+    /// That record.
+    pub best: FlowRef,
+}
+
+impl<F: Family> Default for Work<F> {
+    fn default() -> Self {
+        Work {
+            verdict: Verdict::pass(Reason::NoFlow),
+            interface: 0,
+            header: NetworkHeader::default(),
+            segment: Segment::default(),
+            error: IcmpError::default(),
+            plan: Plan::default(),
+            binding: Binding::default(),
+            candidates: Candidates::default(),
+            masquerade: false,
+            key: FlowKey::default(),
+            flow: FlowRef::default(),
+            search: Search::default(),
+        }
+    }
 }
 
 /// What a new flow has got so far.

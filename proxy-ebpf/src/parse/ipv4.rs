@@ -13,7 +13,8 @@ const MORE_FRAGMENTS: u16 = 0x2000;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 /// Loose and strict source route (RFC 791 section 3.1).
 const SOURCE_ROUTES: [u8; 2] = [131, 137];
-const OPTION_BYTES: u32 = 40;
+/// How many options are walked. Of the 40 bytes that there is room for, sensible senders fill fewer steps.
+const OPTIONS: u32 = 8;
 
 impl Parse for V4 {
     #[inline(always)]
@@ -100,8 +101,10 @@ fn total_length(frame: &impl Frame, header: &Bytes<20>, at: u32, length: u32, ex
 fn refuse_source_route(frame: &impl Frame, at: u32, length: u32) -> Result<(), Reason> {
     let mut option = V4::HEADER_LEN;
     let mut steps = 0;
-    while steps < OPTION_BYTES {
+    while steps < OPTIONS {
         steps += 1;
+        // Where the walk stands is none of the verifier's business: it need not follow each way there.
+        option = core::hint::black_box(option);
         if option >= length {
             return Ok(());
         }
@@ -122,5 +125,9 @@ fn refuse_source_route(frame: &impl Frame, at: u32, length: u32) -> Result<(), R
         }
         option += size;
     }
-    Ok(())
+    if option >= length {
+        Ok(())
+    } else {
+        Err(Reason::BadHeader)
+    }
 }

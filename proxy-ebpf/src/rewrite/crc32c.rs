@@ -11,23 +11,36 @@ use crate::frame::{Bytes, Frame, Sums};
 /// The Castagnoli polynomial, bits reversed.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
-/// `POWERS[k]` is x^(8 * 2^k) modulo the polynomial, bits reversed: what 2^k zero bytes multiply by.
-const POWERS: [u32; 17] = powers();
+/// How many powers there are: a packet is shorter than 2^17 bytes.
+const POWERS: usize = 17;
 
-const fn powers() -> [u32; 17] {
-    let mut table = [0; 17];
+/// `SHIFTS[k][n][v]` is what 2^k zero bytes make of a checksum whose n-th four bits, counted from the lowest, are v, and
+/// whose other bits are zero. Eight of them together make up for any checksum. Tables and no arithmetic by bits: the
+/// verifier would follow each of hundreds of bits wherever a packet is rewritten.
+static SHIFTS: [[[u32; 16]; 8]; POWERS] = shifts();
+
+const fn shifts() -> [[[u32; 16]; 8]; POWERS] {
+    let mut table = [[[0; 16]; 8]; POWERS];
     // x^8: bit 31 is x^0.
-    table[0] = 1 << 23;
-    let mut k = 1;
-    while k < 17 {
-        table[k] = multiply(table[k - 1], table[k - 1]);
+    let mut power = 1 << 23;
+    let mut k = 0;
+    while k < POWERS {
+        let mut n = 0;
+        while n < 8 {
+            let mut value = 0;
+            while value < 16 {
+                table[k][n][value as usize] = multiply(power, value << (4 * n));
+                value += 1;
+            }
+            n += 1;
+        }
+        power = multiply(power, power);
         k += 1;
     }
     table
 }
 
 /// The product of two polynomials modulo the polynomial, bits reversed.
-#[inline(always)]
 const fn multiply(a: u32, b: u32) -> u32 {
     let (mut product, mut power, mut bit) = (0, b, 0);
     while bit < 32 {
@@ -40,28 +53,29 @@ const fn multiply(a: u32, b: u32) -> u32 {
     product
 }
 
-/// The CRC of four bytes, started from zero.
+/// What 2^k zero bytes make of a checksum.
 #[inline(always)]
-const fn crc_of_word(bytes: [u8; 4]) -> u32 {
-    let mut crc = u32::from_le_bytes(bytes);
-    let mut bit = 0;
-    while bit < 32 {
-        crc = (crc >> 1) ^ if crc & 1 != 0 { POLYNOMIAL } else { 0 };
-        bit += 1;
+fn shifted(crc: u32, k: usize) -> u32 {
+    let mut product = 0;
+    let mut n = 0;
+    while n < 8 {
+        product ^= SHIFTS[k][n][(crc >> (4 * n)) as usize & 15];
+        n += 1;
     }
-    crc
+    product
 }
 
 /// What a checksum is changed by when the first four of the bytes it covers change, and `behind` bytes follow them.
 #[inline(always)]
 #[must_use]
-pub const fn difference(old: [u8; 4], new: [u8; 4], behind: u32) -> u32 {
-    let mut crc = crc_of_word([old[0] ^ new[0], old[1] ^ new[1], old[2] ^ new[2], old[3] ^ new[3]]);
+pub fn difference(old: [u8; 4], new: [u8; 4], behind: u32) -> u32 {
+    // Four bytes have the checksum that four zero bytes make of them.
+    let mut crc = shifted(u32::from_le_bytes(old) ^ u32::from_le_bytes(new), 2);
     let mut k = 0;
-    while k < 17 {
-        if behind & (1 << k) != 0 {
-            crc = multiply(POWERS[k], crc);
-        }
+    while k < POWERS {
+        // All bits or none, without a branch.
+        let chosen = core::hint::black_box(0_u32.wrapping_sub(behind >> k & 1));
+        crc = (shifted(crc, k) & chosen) | (crc & !chosen);
         k += 1;
     }
     crc

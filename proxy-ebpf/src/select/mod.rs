@@ -53,12 +53,12 @@ pub struct Endpoint<F: Family> {
 pub fn block<F: Family, N: Tables<F>>(node: &N, service: u32) -> Result<Block, Verdict> {
     let word = node.flip_word(service);
     if !word.is_some() {
-        return Err(Verdict::Reject(Reason::NoEndpoint));
+        return Err(Verdict::reject(Reason::NoEndpoint));
     }
-    let cell = node.cell(word.cell()).ok_or(Verdict::Drop(Reason::StaleBlock))?;
+    let cell = node.cell(word.cell()).ok_or(Verdict::drop(Reason::StaleBlock))?;
     let header: BlockHeader = bytemuck::must_cast(cell);
     if header.generation != word.generation() || header.service != service {
-        return Err(Verdict::Drop(Reason::StaleBlock));
+        return Err(Verdict::drop(Reason::StaleBlock));
     }
     Ok(Block { word, header })
 }
@@ -76,9 +76,9 @@ impl Block {
         if count == 0 {
             let elsewhere = view == View::Local && self.header.flags & flags::ANY_ENDPOINT != 0;
             return Err(if elsewhere {
-                Verdict::Drop(Reason::NoLocalEndpoint)
+                Verdict::drop(Reason::NoLocalEndpoint)
             } else {
-                Verdict::Reject(Reason::NoEndpoint)
+                Verdict::reject(Reason::NoEndpoint)
             });
         }
         Ok(Candidates {
@@ -120,10 +120,10 @@ impl Candidates {
         };
         let cell = node
             .cell(self.cell + position)
-            .ok_or(Verdict::Drop(Reason::StaleBlock))?;
+            .ok_or(Verdict::drop(Reason::StaleBlock))?;
         let entry: BlockEntry = bytemuck::must_cast(cell);
         if entry.generation != self.generation || entry.service != self.service {
-            return Err(Verdict::Drop(Reason::StaleBlock));
+            return Err(Verdict::drop(Reason::StaleBlock));
         }
         Ok(Endpoint {
             peer: Peer::new(F::Address::narrow(&entry.address), entry.port),

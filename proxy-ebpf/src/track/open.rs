@@ -29,12 +29,13 @@ const ENDPOINTS: u32 = 4;
 #[inline(always)]
 pub fn open<F: Family>(node: &impl Node<F>, work: &mut Work<F>) -> Result<(), Verdict> {
     claim(node, work)?;
-    let bound = if work.binding.flags & flag::DIRECT != 0 {
-        bind_direct(node, work)
-    } else {
-        bind_endpoint(node, work).and_then(|()| bind_source(node, work))
-    };
-    bound.and_then(|()| publish(node, work))
+    if !bind_endpoint(node, work)? {
+        shift(node, work)?;
+    }
+    if bind_address(node, work)? {
+        bind_port(node, work)?;
+    }
+    publish(node, work)
 }
 
 /// Prepares a flow that goes straight to its backend, so that its tuple is its own.
@@ -53,10 +54,7 @@ pub fn prepare_direct<F: Family>(work: &mut Work<F>) {
 /// A record for the flow.
 #[inline(never)]
 fn claim<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
-    let records = node.config().map_or(0, |config| config.records);
-    let claimed = records::claim(node, records);
-    work.flow = claimed.map_err(|reason| refused(work, reason))?;
-    Ok(())
+    records::claim(node, work).map_err(|reason| refused(work, reason))
 }
 
 /// What becomes of a packet whose flow finds no room.
@@ -64,9 +62,9 @@ fn claim<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verd
 fn refused<F: Family>(work: &Work<F>, reason: Reason) -> Verdict {
     let direct = work.binding.flags & flag::DIRECT != 0;
     if direct {
-        Verdict::Pass(Reason::NoService)
+        Verdict::pass(Reason::NoService)
     } else {
-        Verdict::Drop(reason)
+        Verdict::drop(reason)
     }
 }
 
@@ -77,67 +75,69 @@ fn give_up<F: Family>(node: &impl Node<F>, work: &Work<F>, reason: Reason) -> Ve
     refused(work, reason)
 }
 
-/// Makes the tuple of a direct flow its own.
+/// Finds an endpoint towards which the flow's canonical tuple is free; whether there is one. A direct flow has but one.
 #[inline(never)]
-fn bind_direct<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
-    match reserve_canonical(node, work, true) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(give_up(node, work, Reason::TupleClash)),
-        Err(reason) => Err(give_up(node, work, reason)),
-    }
-}
-
-/// Finds an endpoint towards which the flow's canonical tuple is free, or makes it free by another port.
-#[inline(never)]
-fn bind_endpoint<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
+fn bind_endpoint<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<bool, Verdict> {
+    work.binding.inner_port = work.segment.tuple.source.port;
+    let direct = work.binding.flags & flag::DIRECT != 0;
+    let candidates = if direct { 1 } else { work.candidates.count() };
     let mut turn = 0;
-    while turn < ENDPOINTS {
-        work.binding.endpoint = match work.candidates.endpoint(node, turn) {
-            Ok(endpoint) => endpoint,
-            Err(verdict) => return Err(give_up(node, work, verdict.reason())),
-        };
+    while turn < ENDPOINTS && turn < candidates {
+        if !direct {
+            work.binding.endpoint = match work.candidates.endpoint(node, turn) {
+                Ok(endpoint) => endpoint,
+                Err(verdict) => {
+                    records::free(node, work.flow);
+                    return Err(verdict);
+                }
+            };
+        }
         turn += 1;
-        let last = turn == ENDPOINTS || turn >= work.candidates.count();
-        match reserve_canonical(node, work, last) {
-            Ok(true) => return Ok(()),
-            Ok(false) if !last => {}
-            Ok(false) => break,
-            Err(reason) => return Err(give_up(node, work, reason)),
+        match reserve::canonical(node, work) {
+            Inserted::Yes => return Ok(true),
+            Inserted::Full => return Err(give_up(node, work, Reason::FlowTableFull)),
+            Inserted::Exists => {}
         }
     }
-    Err(give_up(node, work, Reason::TupleClash))
+    Ok(false)
 }
 
-/// Reserves the canonical tuple towards the endpoint that is bound; not if another flow has the tuple and the client's
-/// port must stay.
-#[inline(always)]
-fn reserve_canonical<F: Family>(node: &impl Node<F>, work: &mut Work<F>, may_shift: bool) -> Result<bool, Reason> {
-    work.binding.inner_port = work.segment.tuple.source.port;
-    match reserve::canonical(node, work) {
-        Inserted::Yes => Ok(true),
-        Inserted::Full => Err(Reason::FlowTableFull),
-        Inserted::Exists if may_shift => reserve::shifted(node, work).map(|()| true),
-        Inserted::Exists => Ok(false),
-    }
-}
-
-/// Gives the flow a masquerade address and port, if the backend must not see the client or could not answer it.
+/// Makes the canonical tuple towards the last endpoint free by another port of the client.
 #[inline(never)]
-fn bind_source<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
+fn shift<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
+    reserve::shifted(node, work).map_err(|reason| {
+        let clash = reason == Reason::PortsExhausted;
+        give_up(node, work, if clash { Reason::TupleClash } else { reason })
+    })
+}
+
+/// Gives the flow a masquerade address, if the backend must not see the client or could not answer it; whether it has
+/// one.
+#[inline(never)]
+fn bind_address<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<bool, Verdict> {
     // A pod that is its own backend would answer itself without passing us.
-    if !work.masquerade && work.binding.endpoint.peer.address != work.segment.tuple.source.address {
-        return Ok(());
+    let itself = work.binding.endpoint.peer.address == work.segment.tuple.source.address;
+    if work.binding.flags & flag::DIRECT != 0 || (!work.masquerade && !itself) {
+        return Ok(false);
     }
-    let bound = match masquerade_address(node, work) {
+    match masquerade_address(node, work) {
         Ok(Some(address)) => {
             work.binding.masquerade.address = address;
             work.binding.flags |= flag::MASQUERADE;
-            reserve::masqueraded(node, work)
+            Ok(true)
         }
-        Ok(None) => Ok(()),
-        Err(reason) => Err(reason),
-    };
-    bound.map_err(|reason| {
+        Ok(None) => Ok(false),
+        Err(reason) => {
+            reserve::forget_canonical(node, work);
+            Err(give_up(node, work, reason))
+        }
+    }
+}
+
+/// Gives the flow a masquerade port.
+#[inline(never)]
+fn bind_port<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
+    reserve::masqueraded(node, work).map_err(|reason| {
         reserve::forget_canonical(node, work);
         give_up(node, work, reason)
     })

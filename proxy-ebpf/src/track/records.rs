@@ -9,96 +9,117 @@ use proxy_common::{
 };
 
 use super::{Flow, is_past, read};
-use crate::node::{Clock, Tables};
+use crate::{
+    node::{Clock, Tables},
+    work::{Search, Work},
+};
 
 /// How many records the hand looks at before a new flow is refused. With nine of ten records held by established
 /// connections, one in a thousand new flows is refused.
 const LOOKS: u32 = 64;
 
-/// How readily a record is given up while its flow is alive; the highest goes first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Loss {
-    /// A conversation goes on.
-    Never,
-    /// Closed, but its masquerade port may still meet a late packet.
-    ClosedWithPort,
-    /// Closed, or answered and then not used: a half-open handshake, a query with its answer.
-    Idle,
-    /// Nobody has answered.
-    Unanswered,
+/// How readily a record is given up while its flow is alive, by phase, and for masqueraded flows eight places on; the
+/// highest goes first. A table and no branches, for the reason that lifetimes are one.
+static LOSSES: [u8; 16] = losses();
+/// A conversation goes on, or the record is being filled.
+const NEVER: u8 = 0;
+/// Closed, but its masquerade port may still meet a late packet.
+const CLOSED_WITH_PORT: u8 = 1;
+/// Closed, or answered and then not used: a half-open handshake, a query with its answer.
+const IDLE: u8 = 2;
+/// Nobody has answered, or the flow has expired.
+const UNANSWERED: u8 = 3;
+/// The record is nobody's.
+const FREE: u8 = 4;
+
+const fn losses() -> [u8; 16] {
+    let mut table = [NEVER; 16];
+    let mut phase = 0;
+    while phase < Phase::COUNT {
+        let (plain, masqueraded) = match Phase::from_number(phase) {
+            Phase::Opening => (UNANSWERED, UNANSWERED),
+            Phase::Answered => (IDLE, IDLE),
+            Phase::Closed | Phase::Reset => (IDLE, CLOSED_WITH_PORT),
+            Phase::Claimed | Phase::Established | Phase::ClientDone | Phase::BackendDone => (NEVER, NEVER),
+        };
+        table[phase as usize] = plain;
+        table[phase as usize + 8] = masqueraded;
+        phase += 1;
+    }
+    table
 }
 
-/// A record that now belongs to the caller, in phase `Claimed` and without keys.
+/// Finds a record for the flow in `work`: in phase `Claimed` and without keys.
 ///
 /// # Errors
 ///
 /// [`Reason::FlowTableFull`] if all records that the hand saw are needed.
 #[inline(always)]
-pub(super) fn claim<F: Family, N: Tables<F> + Clock>(node: &N, records: u32) -> Result<FlowRef, Reason> {
-    if records == 0 {
-        return Err(Reason::FlowTableFull);
-    }
+pub(super) fn claim<F: Family, N: Tables<F> + Clock>(node: &N, work: &mut Work<F>) -> Result<(), Reason> {
+    let records = node.config().map_or(0, |config| config.records);
     let now = node.now();
     let hand = node.advance_hand(1);
-    let mut best_loss = Loss::Never;
-    let mut best = FlowRef::default();
+    work.search = Search::default();
     let mut looks = 0;
     while looks < LOOKS {
+        let index = (hand + u64::from(looks))
+            .checked_rem(u64::from(records))
+            .ok_or(Reason::FlowTableFull)?;
+        looks += 1;
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a remainder of a 32-bit divisor fits 32 bits"
         )]
-        let index = ((hand + u64::from(looks)) % u64::from(records)) as u32;
-        looks += 1;
-        let life = node.life(index);
-        let at = FlowRef {
-            index,
-            sequence: life.sequence(),
-        };
-        if !life.is_live() {
-            if let Some(claimed) = take(node, at, life) {
-                node.advance_hand(u64::from(looks) - 1);
-                return Ok(claimed);
-            }
-            continue;
-        }
-        let loss = loss::<F, N>(node, at, now);
-        if loss > best_loss {
-            best_loss = loss;
-            best = at;
-        }
-        if loss == Loss::Unanswered {
+        if look(node, work, index as u32, now) {
             break;
         }
     }
     node.advance_hand(u64::from(looks) - 1);
-    if best_loss == Loss::Never {
+    if work.search.loss == NEVER {
         return Err(Reason::FlowTableFull);
     }
-    let flow = read::<F, N>(node, best).ok_or(Reason::FlowTableFull)?;
-    evict(node, &flow).ok_or(Reason::FlowTableFull)
+    if work.search.loss == FREE {
+        return Ok(());
+    }
+    let flow = read::<F, N>(node, work.search.best).ok_or(Reason::FlowTableFull)?;
+    work.flow = evict(node, &flow).ok_or(Reason::FlowTableFull)?;
+    Ok(())
 }
 
-/// What is lost with a record. An expired flow counts as one that nobody has answered.
+/// Looks at one record; whether no better one need be looked for. A free one is taken at once.
 #[inline(always)]
-fn loss<F: Family, N: Tables<F>>(node: &N, at: FlowRef, now: u64) -> Loss {
-    let life = node.life(at.index);
-    let Some(record) = node.record(at.index) else {
-        return Loss::Never;
+fn look<F: Family>(node: &impl Tables<F>, work: &mut Work<F>, index: u32, now: u64) -> bool {
+    let life = node.life(index);
+    let at = FlowRef {
+        index,
+        sequence: life.sequence(),
     };
-    if life.phase() == Phase::Claimed {
-        return Loss::Never;
+    if !life.is_live() {
+        let taken = take(node, at, life);
+        if let Some(claimed) = taken {
+            work.flow = claimed;
+            work.search.loss = FREE;
+        }
+        return taken.is_some();
     }
-    if is_past(record, life.phase(), now) {
-        return Loss::Unanswered;
+    let loss = loss(node, index, life, now);
+    if loss > work.search.loss {
+        work.search.loss = loss;
+        work.search.best = at;
     }
-    match life.phase() {
-        Phase::Opening => Loss::Unanswered,
-        Phase::Answered => Loss::Idle,
-        Phase::Closed | Phase::Reset if record.flags & flag::MASQUERADE != 0 => Loss::ClosedWithPort,
-        Phase::Closed | Phase::Reset => Loss::Idle,
-        Phase::Claimed | Phase::Established | Phase::ClientDone | Phase::BackendDone => Loss::Never,
+    loss == UNANSWERED
+}
+
+/// What is lost with a record.
+#[inline(always)]
+fn loss<F: Family>(node: &impl Tables<F>, index: u32, life: Life, now: u64) -> u8 {
+    let Some(record) = node.record(index) else { return NEVER };
+    let phase = life.phase();
+    if phase != Phase::Claimed && is_past(record, phase, now) {
+        return UNANSWERED;
     }
+    let place = phase as usize | (record.flags as usize & flag::MASQUERADE as usize) << 3;
+    LOSSES[core::hint::black_box(place) % LOSSES.len()]
 }
 
 /// Makes a record the caller's, if it still is what it was.

@@ -10,7 +10,7 @@ use proxy_common::{
 use super::{is_expired, read, records};
 use crate::{
     node::{Clock, Entropy, Inserted, Tables},
-    work::Work,
+    work::{Search, Work},
 };
 
 /// How many ports are tried. With half of the range in use towards one backend, one flow in 4 * 10^9 finds none.
@@ -59,12 +59,19 @@ fn reply_tuple<F: Family>(work: &Work<F>) -> Tuple<F> {
 /// on would be both ends of one tuple: that counts as taken.
 #[inline(always)]
 pub(super) fn canonical<F: Family, N: Tables<F> + Clock>(node: &N, work: &mut Work<F>) -> Inserted {
-    let tuple = canonical_tuple(work);
-    if tuple.source == tuple.destination {
-        return Inserted::Exists;
+    if ask_canonical(work) {
+        key(node, &work.key, work.flow)
+    } else {
+        Inserted::Exists
     }
+}
+
+/// Puts the key of the canonical tuple into `work`, if its ends are two.
+#[inline(always)]
+fn ask_canonical<F: Family>(work: &mut Work<F>) -> bool {
+    let tuple = canonical_tuple(work);
     work.key = FlowKey::canonical(&tuple);
-    key(node, &work.key, work.flow)
+    tuple.source != tuple.destination
 }
 
 /// Takes back what [`canonical`] has reserved.
@@ -82,61 +89,79 @@ pub(super) fn forget_masqueraded<F: Family>(node: &impl Tables<F>, work: &mut Wo
 }
 
 /// Reserves the canonical tuple with another port of the client: its own is taken towards this backend.
+///
+/// # Errors
+///
+/// [`Reason::PortsExhausted`] if no port was free, [`Reason::FlowTableFull`].
 #[inline(always)]
 pub(super) fn shifted<F: Family, N: Tables<F> + Clock + Entropy>(node: &N, work: &mut Work<F>) -> Result<(), Reason> {
-    ports(node, |port| {
+    ports(node, work, |work, port| {
         work.binding.inner_port = port;
-        canonical(node, work)
-    })
-    .map_err(|reason| {
-        if reason == Reason::PortsExhausted {
-            Reason::TupleClash
-        } else {
-            reason
-        }
+        ask_canonical(work)
     })
 }
 
 /// Reserves the tuple of the replies to the masquerade address that is bound.
+///
+/// # Errors
+///
+/// As for [`shifted`].
 #[inline(always)]
 pub(super) fn masqueraded<F: Family, N: Tables<F> + Clock + Entropy>(
     node: &N,
     work: &mut Work<F>,
 ) -> Result<(), Reason> {
-    ports(node, |port| {
+    ports(node, work, |work, port| {
         work.binding.masquerade.port = port;
         work.key = FlowKey::wire(&reply_tuple(work));
-        key(node, &work.key, work.flow)
+        true
     })
 }
 
-/// Tries ports of the masquerade range until one is free, from a random one on.
+/// Tries ports of the masquerade range until one is free, from a random one on. Where all of them are taken, the last
+/// one's holder may have expired.
 #[inline(always)]
-fn ports<F: Family, N: Tables<F> + Entropy>(node: &N, mut reserve: impl FnMut(Port) -> Inserted) -> Result<(), Reason> {
+fn ports<F: Family, N: Tables<F> + Clock + Entropy>(
+    node: &N,
+    work: &mut Work<F>,
+    ask: impl Fn(&mut Work<F>, Port) -> bool,
+) -> Result<(), Reason> {
     let config = node.config().ok_or(Reason::PortsExhausted)?;
-    if config.masquerade_count == 0 {
-        return Err(Reason::PortsExhausted);
-    }
-    let mut place = node.random() % config.masquerade_count;
+    let (first, count) = (config.masquerade_first, config.masquerade_count);
+    let place = node.random().checked_rem(count).ok_or(Reason::PortsExhausted)?;
+    work.search = Search {
+        first,
+        count,
+        place,
+        ..Search::default()
+    };
     let mut tries = 0;
     while tries < TRIES {
         tries += 1;
-        #[expect(clippy::cast_possible_truncation, reason = "the range lies below 65,536")]
-        let number = (config.masquerade_first + place) as u16;
-        let reserved = if node.is_free_port(number) {
-            reserve(Port::new(number))
-        } else {
-            Inserted::Exists
-        };
-        match reserved {
+        match try_port(node, work, &ask) {
             Inserted::Yes => return Ok(()),
             Inserted::Full => return Err(Reason::FlowTableFull),
             Inserted::Exists => {}
         }
-        place += 1;
-        if place >= config.masquerade_count {
-            place = 0;
-        }
     }
-    Err(Reason::PortsExhausted)
+    let expired = work.search.asked && key(node, &work.key, work.flow) == Inserted::Yes;
+    if expired { Ok(()) } else { Err(Reason::PortsExhausted) }
+}
+
+/// Tries the next port of the range.
+#[inline(always)]
+fn try_port<F: Family, N: Tables<F>>(
+    node: &N,
+    work: &mut Work<F>,
+    ask: &impl Fn(&mut Work<F>, Port) -> bool,
+) -> Inserted {
+    #[expect(clippy::cast_possible_truncation, reason = "the range lies below 65,536")]
+    let number = (work.search.first + work.search.place) as u16;
+    let next = work.search.place + 1;
+    work.search.place = if next >= work.search.count { 0 } else { next };
+    if !node.is_free_port(number) || !ask(work, Port::new(number)) {
+        return Inserted::Exists;
+    }
+    work.search.asked = true;
+    node.insert_flow(&work.key, work.flow)
 }

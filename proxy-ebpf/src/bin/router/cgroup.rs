@@ -99,7 +99,7 @@ where
             ALLOW
         }
         Answer::Translate(backend) => {
-            report::count(Hook::Socket, Reason::Translated);
+            report::count(Hook::Socket, Reason::Translated as u8);
             set(backend);
             ALLOW
         }
@@ -121,7 +121,7 @@ where
 }
 
 #[inline(always)]
-fn fail(reason: Reason, error: i32) -> i32 {
+fn fail(reason: u8, error: i32) -> i32 {
     report::count(Hook::Socket, reason);
     // SAFETY: a helper with a plain argument.
     unsafe { bpf_set_retval(-error) };

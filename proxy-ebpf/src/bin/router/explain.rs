@@ -14,7 +14,7 @@ use proxy_ebpf::{
     node::Node,
     parse::{self, Packet, Parse},
     pipeline, track,
-    verdict::Verdict,
+    verdict::{Action, Verdict},
 };
 
 use crate::{host::Kernel, maps::EXPLANATION, skb::Skb};
@@ -26,7 +26,7 @@ pub(crate) fn explain(ctx: TcContext) -> i32 {
     let explanation = match link.ethertype {
         V4::ETHERTYPE => explain_packet::<V4>(&frame, &kernel),
         V6::ETHERTYPE => explain_packet::<V6>(&frame, &kernel),
-        _ => of_verdict(Verdict::Pass(Reason::NotIp)),
+        _ => of_verdict(Verdict::pass(Reason::NotIp)),
     };
     let _ = EXPLANATION.set(0, &explanation, 0);
     0
@@ -36,12 +36,12 @@ pub(crate) fn explain(ctx: TcContext) -> i32 {
 fn explain_packet<F: Parse>(frame: &Skb, kernel: &impl Node<F>) -> Explanation {
     let segment = match parse::packet::<F>(frame) {
         Ok(Packet::Segment(segment)) => segment,
-        Ok(Packet::Icmp(_)) => return of_verdict(Verdict::Pass(Reason::IcmpQuery)),
-        Err(reason) => return of_verdict(Verdict::Pass(reason)),
+        Ok(Packet::Icmp(_)) => return of_verdict(Verdict::pass(Reason::IcmpQuery)),
+        Err(reason) => return of_verdict(Verdict::pass(reason)),
     };
     let known = track::find(kernel, &FlowKey::wire(&segment.tuple)).is_some();
     let Some(config) = kernel.config() else {
-        return of_verdict(Verdict::Pass(Reason::NoService));
+        return of_verdict(Verdict::pass(Reason::NoService));
     };
     let decision = match pipeline::decide(kernel, config, frame.interface(), &segment.tuple) {
         Ok(decision) => decision,
@@ -74,15 +74,15 @@ fn explain_packet<F: Parse>(frame: &Skb, kernel: &impl Node<F>) -> Explanation {
 
 #[inline(always)]
 fn of_verdict(verdict: Verdict) -> Explanation {
-    let outcome = match verdict {
-        Verdict::Pass(_) => Outcome::Pass,
-        Verdict::Translated => Outcome::Translate,
-        Verdict::Drop(_) => Outcome::Drop,
-        Verdict::Reject(_) => Outcome::Reject,
+    let outcome = match verdict.action() {
+        Action::Pass => Outcome::Pass,
+        Action::Translate => Outcome::Translate,
+        Action::Drop => Outcome::Drop,
+        Action::Reject => Outcome::Reject,
     };
     Explanation {
         outcome: outcome as u8,
-        reason: verdict.reason() as u8,
+        reason: verdict.reason_number(),
         ..Explanation::default()
     }
 }

@@ -8,10 +8,10 @@ use crate::maps::{COUNTERS, REJECTS};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Counts one packet.
+/// Counts one packet under a [`Reason`]'s number.
 #[inline(always)]
-pub(crate) fn count(hook: Hook, reason: Reason) {
-    if let Some(counter) = COUNTERS.get_ptr_mut(reason.counter(hook)) {
+pub(crate) fn count(hook: Hook, reason: u8) {
+    if let Some(counter) = COUNTERS.get_ptr_mut(Reason::counter_of(reason, hook)) {
         // SAFETY: the pointer is to this processor's own counter, which only programs on this processor write; one
         // that is interrupted between read and write may lose a count, never more.
         unsafe { *counter += 1 };

@@ -11,7 +11,13 @@ use proxy_common::{
     node::Hook,
     reason::Reason,
 };
-use proxy_ebpf::{node::Node, parse::Parse, pipeline, reject, verdict::Verdict, work::Work};
+use proxy_ebpf::{
+    node::Node,
+    parse::Parse,
+    pipeline, reject,
+    verdict::{Action, Verdict},
+    work::Work,
+};
 
 use crate::{
     host::Kernel,
@@ -48,7 +54,7 @@ fn ingress_of(ctx: &TcContext, mut frame: Skb, link: &Link) -> i32 {
     match link.ethertype {
         V4::ETHERTYPE => ingress_family::<V4, 28>(ctx, &mut frame, link, maps::work_v4()),
         V6::ETHERTYPE => ingress_family::<V6, 48>(ctx, &mut frame, link, maps::work_v6()),
-        _ => pass(Hook::Ingress, Reason::NotIp),
+        _ => pass(Hook::Ingress, Reason::NotIp as u8),
     }
 }
 
@@ -57,7 +63,7 @@ fn egress_of(ctx: &TcContext, mut frame: Skb, link: &Link) -> i32 {
     match link.ethertype {
         V4::ETHERTYPE => egress_family::<V4, 28>(ctx, &mut frame, maps::work_v4()),
         V6::ETHERTYPE => egress_family::<V6, 48>(ctx, &mut frame, maps::work_v6()),
-        _ => pass(Hook::Egress, Reason::NotIp),
+        _ => pass(Hook::Egress, Reason::NotIp as u8),
     }
 }
 
@@ -74,7 +80,7 @@ where
     let Some(work) = work else { return TC_ACT_UNSPEC };
     let arrival = frame.arrival(link);
     let verdict = pipeline::ingress::<F>(frame, &Kernel::new(ctx.as_ptr()), &arrival, work);
-    act::<F, HEADERS>(Hook::Ingress, frame, verdict)
+    act::<F, HEADERS>(Hook::Ingress, frame, verdict, work)
 }
 
 #[inline(always)]
@@ -84,37 +90,40 @@ where
 {
     let Some(work) = work else { return TC_ACT_UNSPEC };
     let verdict = pipeline::egress::<F>(frame, &Kernel::new(ctx.as_ptr()), work);
-    act::<F, HEADERS>(Hook::Egress, frame, verdict)
+    act::<F, HEADERS>(Hook::Egress, frame, verdict, work)
 }
 
 /// Counts a verdict and carries it out. What goes on goes to the next program on the device, whoever's it is.
 #[inline(always)]
-fn act<F: Parse, const HEADERS: usize>(hook: Hook, frame: &Skb, verdict: Verdict) -> i32 {
-    match verdict {
-        Verdict::Translated => pass(hook, Reason::Translated),
-        Verdict::Pass(reason) => pass(hook, reason),
-        Verdict::Drop(reason) => drop(hook, reason),
-        Verdict::Reject(reason) => refuse::<F, HEADERS>(hook, frame, reason),
+fn act<F: Parse, const HEADERS: usize>(hook: Hook, frame: &Skb, verdict: Verdict, work: &Work<F>) -> i32 {
+    let reason = verdict.reason_number();
+    match verdict.action() {
+        Action::Translate | Action::Pass => pass(hook, reason),
+        Action::Drop => drop(hook, reason),
+        Action::Reject => refuse::<F, HEADERS>(hook, frame, reason, work),
     }
 }
 
 #[inline(never)]
-fn refuse<F: Parse, const HEADERS: usize>(hook: Hook, frame: &Skb, reason: Reason) -> i32 {
+fn refuse<F: Parse, const HEADERS: usize>(hook: Hook, frame: &Skb, reason: u8, work: &Work<F>) -> i32 {
     if !report::may_refuse() {
-        return drop(hook, Reason::RejectLimited);
+        return drop(hook, Reason::RejectLimited as u8);
     }
     report::count(hook, reason);
-    reject::refusal::<F>(frame).map_or(TC_ACT_SHOT as i32, |refusal| frame.refuse::<HEADERS>(&refusal))
+    match reject::refusal(frame, &work.segment) {
+        Some(refusal) => frame.refuse::<HEADERS>(&refusal),
+        None => TC_ACT_SHOT as i32,
+    }
 }
 
 #[inline(always)]
-fn pass(hook: Hook, reason: Reason) -> i32 {
+fn pass(hook: Hook, reason: u8) -> i32 {
     report::count(hook, reason);
     TC_ACT_UNSPEC
 }
 
 #[inline(always)]
-fn drop(hook: Hook, reason: Reason) -> i32 {
+fn drop(hook: Hook, reason: u8) -> i32 {
     report::count(hook, reason);
     TC_ACT_SHOT as i32
 }
