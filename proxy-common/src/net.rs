@@ -8,7 +8,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::family::Family;
 
 /// What both kinds of address can do.
-pub trait Address: Pod + Ord + core::hash::Hash + core::fmt::Debug + Default {
+pub trait Address: Pod + Ord + core::hash::Hash + core::fmt::Debug + Default + Send + Sync {
     /// The address as the first bytes of a 16-byte field that serves both families; the rest is zero.
     fn widen(&self) -> Ip6;
     /// The inverse of [`Address::widen`].

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use aya::maps::{Array, HashMap, Map, MapData, MapError};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use bytemuck::Pod;
 use proxy_common::schema::{self, MapSpec};
 
@@ -205,4 +205,19 @@ fn shape(map: &'static str, error: &MapError) -> TableError {
         map,
         why: error.to_string(),
     }
+}
+
+/// `COUNTERS`, summed over the processors.
+///
+/// # Errors
+/// If the map cannot be read.
+pub fn counters(maps: &Path) -> Result<Vec<u64>, TableError> {
+    let spec = &schema::COUNTERS;
+    let data = open(maps, spec)?;
+    let map = PerCpuArray::<_, u64>::try_from(Map::PerCpuArray(data)).map_err(|error| shape(spec.name, &error))?;
+    let sum = |index| Ok(map.get(&index, 0)?.iter().sum());
+    (0..map.len())
+        .map(sum)
+        .collect::<Result<_, _>>()
+        .map_err(|error| failed(spec.name, error))
 }

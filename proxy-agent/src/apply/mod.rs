@@ -17,10 +17,14 @@ pub mod arena;
 pub mod numbers;
 pub mod grace;
 pub mod adopt;
+pub mod node;
+pub mod path;
 mod publish;
 mod retire;
 #[cfg(test)]
 mod tests;
+
+pub use path::KernelPath;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -11,8 +11,16 @@ pub mod log;
 pub mod output;
 pub mod proxy_flags;
 pub mod run;
+pub mod table;
+pub mod status;
+pub mod get;
+pub mod cleanup;
+
+use std::process::ExitCode;
 
 use proxy_flags::ProxyFlags;
+
+use crate::{apply::KernelPath, error::Error};
 
 /// Where maps, programs and links are pinned unless `--state` says otherwise.
 pub const DEFAULT_STATE: &str = "/sys/fs/bpf/fairlead";
@@ -30,6 +38,24 @@ pub struct Cli {
     /// How log lines look.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+/// Does what was asked for.
+///
+/// # Errors
+/// Whatever keeps it from being done, on one line.
+pub fn execute(cli: &Cli) -> Result<ExitCode, Error> {
+    log::start(cli)?;
+    match &cli.command {
+        Command::Run(args) => run::run(args, |settings, _, news| {
+            let tell = move |facts| news.blocking_send(facts).is_ok();
+            KernelPath::open(&settings.data_path, tell).map_err(Error::Host)
+        }),
+        Command::Status(args) => status::status(args),
+        Command::Get(args) => get::get(args),
+        Command::Explain(_) | Command::Verify(_) => Err(Error::Failed(anyhow::anyhow!("unavailable"))),
+        Command::Cleanup(args) => cleanup::cleanup(args),
+    }
 }
 
 /// The commands.
@@ -70,6 +96,9 @@ pub struct RunArgs {
     /// How large the maps are.
     #[command(flatten)]
     pub capacities: CapacityArgs,
+    /// Use memory again while programs may still be reading it. For the test that shows what waiting is for.
+    #[arg(long, hide = true)]
+    pub unsafe_no_grace: bool,
 }
 
 /// Where API objects come from.

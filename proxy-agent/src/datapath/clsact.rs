@@ -55,6 +55,22 @@ pub(super) fn detach(device: &str, direction: Direction) -> io::Result<()> {
     }
 }
 
+/// Takes both our programs from a device, and says whether there was one.
+pub(super) fn remove(device: &str) -> io::Result<bool> {
+    let mut found = false;
+    for direction in Direction::BOTH.into_iter().rev() {
+        let Ok(link) = ours(device, direction) else {
+            continue;
+        };
+        match link.detach().map_err(io_error) {
+            Ok(()) => found = true,
+            Err(error) if is_absence(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
 fn ours(device: &str, direction: Direction) -> io::Result<SchedClassifierLink> {
     SchedClassifierLink::attached(device, direction.attach_type(), PRIORITY, HANDLE, None)
 }

@@ -7,6 +7,8 @@ pub mod load;
 pub mod attach;
 pub mod barrier;
 pub mod probe;
+pub mod cleanup;
+pub mod kube_proxy;
 mod clsact;
 mod syscall;
 

@@ -39,11 +39,7 @@ fn forget_family<F: Family>(
     records: &MapSpec,
     flows: &MapSpec,
     gone: &BTreeSet<IpAddr>,
-) -> Result<usize, TableError>
-where
-    FlowRecord<F>: Send,
-    FlowKey<F>: Send,
-{
+) -> Result<usize, TableError> {
     let records = KernelArray::<FlowRecord<F>>::open(maps, records)?;
     let mut flows = KernelHash::<FlowKey<F>, FlowRef>::open(maps, flows)?;
     let mut forgotten = 0;

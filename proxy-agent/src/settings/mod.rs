@@ -65,6 +65,8 @@ pub struct DataPathSettings {
     pub cgroup: Option<PathBuf>,
     /// How large the maps are.
     pub capacities: CapacityArgs,
+    /// Whether memory is used again without waiting for the programs that may be reading it: for a test.
+    pub unsafe_no_grace: bool,
 }
 
 /// How the node behaves, as configured.
@@ -160,6 +162,7 @@ fn data_path(args: &RunArgs) -> DataPathSettings {
         socket_lb: args.socket_lb,
         cgroup: args.cgroup.clone(),
         capacities: args.capacities,
+        unsafe_no_grace: args.unsafe_no_grace,
     }
 }
 

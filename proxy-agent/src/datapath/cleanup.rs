@@ -1,0 +1,68 @@
+//! Everything of ours, away: programs from devices and the cgroup, pins, folders.
+
+use std::{fmt, io};
+
+use super::{
+    HostError, Pins,
+    attach::{self, Direction, Way},
+    clsact,
+};
+use crate::host::{HostFacts, links};
+
+/// What was removed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    devices: Vec<String>,
+    sockets: usize,
+    pins: Option<String>,
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(pins) = &self.pins else {
+            return f.write_str("nothing of fairlead's is here");
+        };
+        write!(
+            f,
+            "removed: programs from {} devices ({}), {} socket hooks, everything in {pins}",
+            self.devices.len(),
+            self.devices.join(", "),
+            self.sockets
+        )
+    }
+}
+
+/// Detaches all programs and removes all pins. Nothing there is no error.
+///
+/// # Errors
+/// If an agent runs on the pins, or if something cannot be removed.
+pub fn remove_all(pins: &Pins) -> Result<Removed, HostError> {
+    let mut facts = HostFacts::default();
+    let failed = |error: io::Error| HostError::Pins {
+        path: pins.root().to_owned(),
+        reason: error.to_string(),
+    };
+    facts.read_links().map_err(failed)?;
+    if !pins.root().exists() {
+        return Ok(Removed::default());
+    }
+    let lock = pins.lock()?;
+    let mut removed = Removed {
+        sockets: attach::attached_sockets(pins).len(),
+        pins: Some(pins.root().display().to_string()),
+        ..Removed::default()
+    };
+    for edge in links::edges(&facts.links, None) {
+        let target = &edge.target;
+        let by_filter = Way::of_this_kernel() == Way::Clsact && clsact::remove(&target.name).map_err(failed)?;
+        let by_link = Direction::BOTH
+            .iter()
+            .any(|direction| attach::is_attached(pins, target.ifindex, *direction));
+        if by_filter || by_link {
+            removed.devices.push(target.name.clone());
+        }
+    }
+    pins.remove().map_err(failed)?;
+    drop(lock);
+    Ok(removed)
+}
