@@ -11,6 +11,7 @@ use aya::{
     maps::MapInfo,
     programs::{CgroupSockAddr, Program, ProgramError},
 };
+use aya_obj::Object;
 use proxy_common::{
     ABI_VERSION,
     schema::{self, MapKind, MapSpec},
@@ -54,6 +55,7 @@ pub fn load(settings: &DataPathSettings) -> Result<Loaded, HostError> {
     let pins = Pins::new(&settings.state);
     let lock = pins.lock()?;
     check_abi(&pins)?;
+    check_shapes(&pins)?;
     let capacities = capacities(&settings.capacities);
     let mut loader = EbpfLoader::new();
     for (spec, entries) in &capacities {
@@ -95,8 +97,15 @@ pub fn load_apart(pins: &Pins, capacities: &[(MapSpec, u32)]) -> Result<Loaded, 
     Ok(loaded)
 }
 
-/// Every map is pinned, socket storage too: a socket's memory must outlive the agent. Its size is not ours to say.
+/// What only one run of a program needs is not kept.
+const SCRATCH: [MapSpec; 2] = [schema::WORK_V4, schema::WORK_V6];
+
+/// Every map that holds state is pinned, socket storage too: a socket's memory must outlive the agent. Its size is not
+/// ours to say.
 fn place<'a>(loader: &mut EbpfLoader<'a>, pins: &Pins, spec: &MapSpec, entries: u32) {
+    if SCRATCH.contains(spec) {
+        return;
+    }
     loader.map_pin_path(spec.name, pins.map(spec));
     if spec.kind != MapKind::SocketStorage {
         loader.map_max_entries(spec.name, entries);
@@ -207,6 +216,31 @@ fn check_abi(pins: &Pins) -> Result<(), HostError> {
         found,
         known: ABI_VERSION,
     })
+}
+
+/// The programs must find keys and values as large as they were compiled for.
+fn check_shapes(pins: &Pins) -> Result<(), HostError> {
+    let object = Object::parse(ROUTER).map_err(|error| HostError::Feature {
+        what: "a readable object file".into(),
+        why: chain(&error),
+    })?;
+    for spec in schema::ALL.iter().filter(|spec| pins.map(spec).exists()) {
+        let (Some(wanted), Ok(pinned)) = (object.maps.get(spec.name), MapInfo::from_pin(pins.map(spec))) else {
+            continue;
+        };
+        let (wanted, pinned) = (
+            (wanted.key_size(), wanted.value_size()),
+            (pinned.key_size(), pinned.value_size()),
+        );
+        if wanted != pinned {
+            let why = format!(
+                "its keys and values have {} and {} bytes, this fairlead's {} and {}",
+                pinned.0, pinned.1, wanted.0, wanted.1
+            );
+            return Err(broken(pins, spec, &why));
+        }
+    }
+    Ok(())
 }
 
 /// The layout of the pinned maps.

@@ -126,11 +126,11 @@ fn search(mut wanted: BTreeSet<i32>) -> io::Result<BTreeMap<i32, u64>> {
         let Ok(number) = number_of(&mut socket, &namespace) else {
             continue;
         };
-        if wanted.contains(&number) {
-            if let Ok(cookie) = cookie(&namespace) {
-                wanted.remove(&number);
-                found.insert(number, cookie);
-            }
+        if wanted.contains(&number)
+            && let Ok(cookie) = cookie(&namespace)
+        {
+            wanted.remove(&number);
+            found.insert(number, cookie);
         }
     }
     Ok(found)

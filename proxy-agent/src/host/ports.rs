@@ -69,40 +69,29 @@ impl MasqueradePorts {
 }
 
 fn range(local: &RangeInclusive<u16>) -> (RangeInclusive<u16>, bool) {
-    [USUAL, LOWEST]
-        .into_iter()
-        .map(|lowest| largest_gap(lowest, local))
+    let gaps = [USUAL, LOWEST].map(|lowest| largest_gap(lowest, local));
+    gaps.into_iter()
+        .flatten()
         .find(|gap| size(gap) >= ENOUGH)
         .map_or((USUAL..=NODE_PORTS.start() - 1, true), |gap| (gap, false))
 }
 
-fn largest_gap(lowest: u16, local: &RangeInclusive<u16>) -> RangeInclusive<u16> {
-    let mut taken = [local.clone(), NODE_PORTS];
-    taken.sort_unstable_by_key(|range| *range.start());
-    let mut best = 1..=0;
+/// The longest run of ports from `lowest` on that neither sockets nor node ports use.
+fn largest_gap(lowest: u16, local: &RangeInclusive<u16>) -> Option<RangeInclusive<u16>> {
+    let mut taken = [local.clone(), NODE_PORTS].map(|range| (u32::from(*range.start()), u32::from(*range.end())));
+    taken.sort_unstable();
     let mut from = u32::from(lowest);
-    for (start, end) in taken
-        .iter()
-        .map(|range| (u32::from(*range.start()), u32::from(*range.end())))
-        .chain([(65_536, 0)])
-    {
-        if start > from {
-            let gap = port(from)..=port(start - 1);
-            if size(&gap) > size(&best) {
-                best = gap;
-            }
-        }
+    let mut gaps = Vec::new();
+    for (start, end) in taken.into_iter().chain([(65_536, 65_536)]) {
+        gaps.push(from..start.max(from));
         from = from.max(end + 1);
     }
-    best
+    let longest = gaps.into_iter().max_by_key(ExactSizeIterator::len)?;
+    Some(u16::try_from(longest.start).ok()?..=u16::try_from(longest.end - 1).ok()?)
 }
 
 fn size(range: &RangeInclusive<u16>) -> u32 {
     (u32::from(*range.end()) + 1).saturating_sub(u32::from(*range.start()))
-}
-
-fn port(number: u32) -> u16 {
-    u16::try_from(number).unwrap_or(u16::MAX)
 }
 
 /// Reads what the process's network namespace uses ports for. What cannot be read is taken to be as after a start.
@@ -125,7 +114,8 @@ pub fn read() -> PortFacts {
         );
     }
     PortFacts {
-        local: local_range(&file("/proc/sys/net/ipv4/ip_local_port_range")).unwrap_or(PortFacts::default().local),
+        local: local_range(&file("/proc/sys/net/ipv4/ip_local_port_range"))
+            .unwrap_or_else(|| PortFacts::default().local),
         reserved: ranges(&file("/proc/sys/net/ipv4/ip_local_reserved_ports")),
         listening,
     }
