@@ -182,6 +182,10 @@ impl Model {
             Event::Begin => self.lists.services.begin(),
             Event::Listed(service) => {
                 let (name, spec) = self.read_service(&service, refusals);
+                if !self.lists.services.settled {
+                    self.lists.services.seen(name.clone());
+                    return self.set_service(name, spec, touched);
+                }
                 let known = self.service(&name).map(|known| &**known);
                 let differs = known != spec.as_deref();
                 self.lists.services.listed(name, spec, differs);
@@ -256,6 +260,10 @@ impl Model {
             Event::Begin => self.lists.slices.begin(),
             Event::Listed(slice) => {
                 let (name, slice) = self.read_slice(&slice, refusals);
+                if !self.lists.slices.settled {
+                    self.lists.slices.seen(name.clone());
+                    return self.set_slice(name, slice, touched);
+                }
                 let differs = self.slice_differs(&name, slice.as_ref());
                 self.lists.slices.listed(name, slice, differs);
             }
@@ -322,12 +330,19 @@ impl Model {
             self.drop_slice(in_namespace(&name, &owner), &name.name, touched);
         }
         if let Some((owner, slice)) = slice {
-            let service = in_namespace(&name, &owner);
+            let mut service = in_namespace(&name, &owner);
+            // The text of the name is that of the Service, if it is there already: names are a good part of the memory.
+            if let Some((known, _)) = self.services.get_key_value(&service) {
+                service = known.clone();
+            }
             for endpoint in &slice.endpoints {
                 self.overlaps.add_endpoint(endpoint.address);
             }
             let record = self.services.entry(service.clone()).or_default();
+            let owner = Arc::clone(&service.name);
             touched.services.entry(service).or_insert_with(|| record.spec.clone());
+            // Most Services have one slice.
+            record.slices.reserve_exact(1);
             record.slices.push(slice);
             self.slice_owners.insert(name, owner);
         }

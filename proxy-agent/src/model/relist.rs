@@ -46,6 +46,11 @@ impl<T> Relist<T> {
         self.seen.insert(name);
     }
 
+    /// An object of the first list, which needs not wait for the others: nobody acts on it before all is listed.
+    pub(super) fn seen(&mut self, name: ObjectName) {
+        self.seen.insert(name);
+    }
+
     /// The list is complete.
     pub(super) fn end(&mut self) -> Outcome<T> {
         self.settled = true;

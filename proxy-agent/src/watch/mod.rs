@@ -7,6 +7,8 @@ use object::{EndpointSlice, Node, Service, ServiceCidr};
 pub mod object;
 pub mod api;
 pub mod manifests;
+#[cfg(test)]
+mod tests;
 
 /// Something that has happened to the API objects.
 #[derive(Clone, Debug)]
@@ -60,7 +62,7 @@ pub enum Notice {
 pub struct Feed(mpsc::Sender<Notice>);
 
 /// How many notices may wait.
-const WAITING: usize = 1024;
+const WAITING: usize = 256;
 
 impl Feed {
     /// A feed, and its other end.
