@@ -250,10 +250,10 @@ async fn lists_are_followed_by_changes() {
     server.tell(SERVICES, "ADDED", &a_service("a", 1));
     server.tell(SLICES, "ADDED", &a_slice("a", 2));
     let mut follower = Follower::new(server.address);
-    follower.until_services(&[("ns/a", 2)]);
+    follower.until_services(&[("ns/a", 2)]).await;
     server.tell(SERVICES, "ADDED", &a_service("b", 2));
     server.tell(SLICES, "MODIFIED", &a_slice("a", 3));
-    follower.until_services(&[("ns/a", 3), ("ns/b", 0)]);
+    follower.until_services(&[("ns/a", 3), ("ns/b", 0)]).await;
     server.tell(SERVICES, "DELETED", &a_service("a", 1));
     follower.until_services(&[("ns/b", 0)]).await;
 }
@@ -307,14 +307,14 @@ async fn a_server_that_was_away_is_caught_up_with(#[case] forgetful: bool) {
     server.tell(SERVICES, "ADDED", &a_service("stays", 1));
     server.tell(SERVICES, "ADDED", &a_service("goes", 2));
     let mut follower = Follower::new(server.address);
-    follower.until_services(&[("ns/goes", 0), ("ns/stays", 0)]);
+    follower.until_services(&[("ns/goes", 0), ("ns/stays", 0)]).await;
     server.stop();
     server.tell(SERVICES, "DELETED", &a_service("goes", 2));
     server.tell(SERVICES, "ADDED", &a_service("comes", 3));
     follower
         .until("trouble", |follower| follower.troubles.contains_key("services"))
         .await;
-    follower.until_services(&[("ns/goes", 0), ("ns/stays", 0)]);
+    follower.until_services(&[("ns/goes", 0), ("ns/stays", 0)]).await;
     if forgetful {
         // What follows the version that the follower knows cannot be told any more: it has to list again.
         let status = json!({"kind": "Status", "code": 410, "reason": "Expired", "message": "old", "status": "Failure"});
