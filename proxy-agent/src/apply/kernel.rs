@@ -1,6 +1,9 @@
 //! Maps of the kernel.
 
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use bytemuck::Pod;
@@ -20,6 +23,28 @@ struct Plain<T>(T);
 // SAFETY: `bytemuck::Pod` promises more than aya asks for: no padding, no pointers, every bit pattern valid.
 unsafe impl<T: Pod> aya::Pod for Plain<T> {}
 
+/// Where maps are found by name.
+pub trait MapSource {
+    /// A map of the schema.
+    ///
+    /// # Errors
+    /// If there is no such map.
+    fn find(&self, spec: &MapSpec) -> Result<MapData, TableError>;
+}
+
+/// The folder in which maps are pinned.
+impl MapSource for Path {
+    fn find(&self, spec: &MapSpec) -> Result<MapData, TableError> {
+        MapData::from_pin(self.join(spec.name)).map_err(|error| failed(spec.name, error))
+    }
+}
+
+impl MapSource for PathBuf {
+    fn find(&self, spec: &MapSpec) -> Result<MapData, TableError> {
+        self.as_path().find(spec)
+    }
+}
+
 /// A hash in the kernel.
 pub struct KernelHash<K: Pod, V: Pod> {
     name: &'static str,
@@ -27,12 +52,12 @@ pub struct KernelHash<K: Pod, V: Pod> {
 }
 
 impl<K: Pod, V: Pod> KernelHash<K, V> {
-    /// The pinned map of a hash in the schema.
+    /// A hash of the schema.
     ///
     /// # Errors
     /// If there is no such map, or if it is of another kind.
-    pub fn open(maps: &Path, spec: &MapSpec) -> Result<Self, TableError> {
-        let data = open(maps, spec)?;
+    pub fn open(maps: &(impl MapSource + ?Sized), spec: &MapSpec) -> Result<Self, TableError> {
+        let data = maps.find(spec)?;
         let map = HashMap::try_from(Map::HashMap(data)).map_err(|error| shape(spec.name, &error))?;
         Ok(KernelHash { name: spec.name, map })
     }
@@ -69,12 +94,12 @@ pub struct KernelArray<V: Pod> {
 }
 
 impl<V: Pod> KernelArray<V> {
-    /// The pinned map of an array in the schema.
+    /// An array of the schema.
     ///
     /// # Errors
     /// If there is no such map, or if it is of another kind.
-    pub fn open(maps: &Path, spec: &MapSpec) -> Result<Self, TableError> {
-        let data = open(maps, spec)?;
+    pub fn open(maps: &(impl MapSource + ?Sized), spec: &MapSpec) -> Result<Self, TableError> {
+        let data = maps.find(spec)?;
         let map = Array::try_from(Map::Array(data)).map_err(|error| shape(spec.name, &error))?;
         Ok(KernelArray { name: spec.name, map })
     }
@@ -117,11 +142,11 @@ pub enum Access {
 }
 
 impl ServiceMaps {
-    /// The pinned maps in a folder.
+    /// Opens them all.
     ///
     /// # Errors
     /// If one is missing, or is not what the schema says.
-    pub fn open(maps: &Path, access: Access) -> Result<Self, TableError> {
+    pub fn open(maps: &(impl MapSource + ?Sized), access: Access) -> Result<Self, TableError> {
         Ok(ServiceMaps {
             frontends: Dual {
                 v4: Box::new(KernelHash::open(maps, &schema::FRONTENDS_V4)?),
@@ -141,12 +166,12 @@ impl ServiceMaps {
     }
 }
 
-/// The words of a pinned array that can be mapped.
+/// The words of an array that can be mapped.
 ///
 /// # Errors
 /// If there is no such map, or if it cannot be mapped.
-pub fn words(maps: &Path, spec: &MapSpec, access: Access) -> Result<Box<dyn Words>, TableError> {
-    let data = open(maps, spec)?;
+pub fn words(maps: &(impl MapSource + ?Sized), spec: &MapSpec, access: Access) -> Result<Box<dyn Words>, TableError> {
+    let data = maps.find(spec)?;
     let (entries, value) = size(&data).map_err(|error| shape(spec.name, &error))?;
     if value % size_of::<u64>() != 0 {
         let why = format!("its values have {value} bytes");
@@ -170,10 +195,6 @@ pub fn words(maps: &Path, spec: &MapSpec, access: Access) -> Result<Box<dyn Word
 fn size(data: &MapData) -> Result<(usize, usize), MapError> {
     let info = data.info()?;
     Ok((info.max_entries() as usize, info.value_size() as usize))
-}
-
-fn open(maps: &Path, spec: &MapSpec) -> Result<MapData, TableError> {
-    MapData::from_pin(maps.join(spec.name)).map_err(|error| failed(spec.name, error))
 }
 
 fn found<T>(value: Result<Plain<T>, MapError>) -> Result<Option<T>, MapError> {
@@ -213,7 +234,7 @@ fn shape(map: &'static str, error: &MapError) -> TableError {
 /// If the map cannot be read.
 pub fn counters(maps: &Path) -> Result<Vec<u64>, TableError> {
     let spec = &schema::COUNTERS;
-    let data = open(maps, spec)?;
+    let data = maps.find(spec)?;
     let map = PerCpuArray::<_, u64>::try_from(Map::PerCpuArray(data)).map_err(|error| shape(spec.name, &error))?;
     let sum = |index| Ok(map.get(&index, 0)?.iter().sum());
     (0..map.len())

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    path::Path,
 };
 
 use ipnet::IpNet;
@@ -15,7 +14,7 @@ use proxy_common::{
 };
 
 use super::{
-    kernel::{KernelArray, KernelHash},
+    kernel::{KernelArray, KernelHash, MapSource},
     map::{Table, TableError},
 };
 use crate::{
@@ -63,11 +62,11 @@ pub struct NodeTables {
 }
 
 impl NodeTables {
-    /// The pinned maps in a folder.
+    /// Opens them all.
     ///
     /// # Errors
     /// If one is missing, or is not what the schema says.
-    pub fn open(maps: &Path) -> Result<Self, TableError> {
+    pub fn open(maps: &(impl MapSource + ?Sized)) -> Result<Self, TableError> {
         Ok(NodeTables {
             v4: FamilyTables {
                 config: Box::new(KernelArray::open(maps, &schema::NODE_V4)?),
@@ -100,6 +99,54 @@ impl NodeTables {
     }
 }
 
+impl NodeTables {
+    /// What differs from what is wanted, one line each. Masquerade ports are left out.
+    ///
+    /// # Errors
+    /// If a map cannot be read.
+    pub fn differences(&self, wanted: &NodeContents) -> Result<Vec<String>, TableError> {
+        let mut lines = different("device", &*self.devices, &wanted.devices, |index| index.to_string())?;
+        lines.extend(wanted.v4.differences(&self.v4)?);
+        lines.extend(wanted.v6.differences(&self.v6)?);
+        Ok(lines)
+    }
+}
+
+/// What an agent has found out about the machine, read back from the maps.
+///
+/// # Errors
+/// If a map cannot be read.
+pub fn live_machine(tables: &NodeTables) -> Result<Machine, TableError> {
+    let config = tables.v4.config.get(&0)?.unwrap_or_default();
+    let has = |flag| config.flags & flag != 0;
+    let socket_lb = match (has(node_flag::SOCKETS_ALL), has(node_flag::SOCKETS_UNCOVERED)) {
+        (true, _) => SocketLb::All,
+        (false, true) => SocketLb::Auto,
+        (false, false) => SocketLb::Host,
+    };
+    Ok(Machine {
+        host_netns: config.host_netns,
+        fib_source: has(node_flag::FIB_SOURCE),
+        socket_lb,
+        records: config.records,
+    })
+}
+
+fn different<K: Ord + Copy, V: PartialEq>(
+    what: &str,
+    table: &dyn Table<K, V>,
+    wanted: &BTreeMap<K, V>,
+    name: impl Fn(&K) -> String,
+) -> Result<Vec<String>, TableError> {
+    let there: BTreeMap<K, V> = table.entries()?.into_iter().collect();
+    let wrong = wanted.iter().filter(|(key, value)| there.get(key) != Some(value));
+    let extra = there.keys().filter(|key| !wanted.contains_key(key));
+    let lines = wrong.map(|(key, _)| format!("{what} {}: is missing or wrong in the maps", name(key)));
+    Ok(lines
+        .chain(extra.map(|key| format!("{what} {}: is in the maps and not wanted", name(key))))
+        .collect())
+}
+
 /// What the maps of one family should hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FamilyContents<F: Family> {
@@ -112,6 +159,30 @@ pub struct FamilyContents<F: Family> {
 }
 
 impl<F: Family> FamilyContents<F> {
+    fn differences(&self, tables: &FamilyTables<F>) -> Result<Vec<String>, TableError> {
+        let ip = |address: &F::Address| address::narrow(F::KIND, &address.widen()).to_string();
+        let mut lines = different("node address", &*tables.addresses, &self.addresses, ip)?;
+        lines.extend(different(
+            "source address of device",
+            &*tables.sources,
+            &self.sources,
+            ToString::to_string,
+        )?);
+        let found = tables.config.get(&0)?.unwrap_or_default();
+        let ports = NodeConfig {
+            masquerade_first: found.masquerade_first,
+            masquerade_count: found.masquerade_count,
+            ..self.config
+        };
+        if found != ports {
+            lines.push(format!(
+                "node configuration of v{}: is not what is wanted",
+                F::KIND as u8
+            ));
+        }
+        Ok(lines)
+    }
+
     fn sync(&self, tables: &mut FamilyTables<F>) -> Result<usize, TableError> {
         let mut writes = sync(&mut *tables.addresses, &self.addresses, Extra::Removed)?;
         writes += sync(&mut *tables.sources, &self.sources, Extra::Removed)?;

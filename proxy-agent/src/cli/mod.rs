@@ -14,6 +14,8 @@ pub mod run;
 pub mod table;
 pub mod status;
 pub mod get;
+pub mod explain;
+pub mod verify;
 pub mod cleanup;
 
 use std::process::ExitCode;
@@ -53,7 +55,8 @@ pub fn execute(cli: &Cli) -> Result<ExitCode, Error> {
         }),
         Command::Status(args) => status::status(args),
         Command::Get(args) => get::get(args),
-        Command::Explain(_) | Command::Verify(_) => Err(Error::Failed(anyhow::anyhow!("unavailable"))),
+        Command::Explain(args) => explain::explain(args),
+        Command::Verify(args) => verify::verify(args),
         Command::Cleanup(args) => cleanup::cleanup(args),
     }
 }

@@ -1,6 +1,7 @@
 //! The programs and maps, into the kernel.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
@@ -8,8 +9,8 @@ use std::{
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    maps::MapInfo,
-    programs::{CgroupSockAddr, Program, ProgramError},
+    maps::{Map, MapData, MapInfo},
+    programs::{CgroupSockAddr, Program, ProgramError, SchedClassifier},
 };
 use aya_obj::Object;
 use proxy_common::{
@@ -19,7 +20,10 @@ use proxy_common::{
 
 use super::{HostError, PinLock, Pins, object::ROUTER, requirements};
 use crate::{
-    apply::{kernel::KernelArray, map::Table as _},
+    apply::{
+        kernel::{KernelArray, MapSource},
+        map::{Table as _, TableError},
+    },
     cli::CapacityArgs,
     settings::DataPathSettings,
 };
@@ -43,7 +47,8 @@ pub const EXPLAIN: &str = "explain";
 /// The loaded programs.
 pub struct Loaded {
     ebpf: Ebpf,
-    pins: Option<(Pins, PinLock)>,
+    pins: Pins,
+    lock: PinLock,
 }
 
 /// Loads all programs over the pinned maps, making those that are missing. Attaches nothing.
@@ -64,37 +69,79 @@ pub fn load(settings: &DataPathSettings) -> Result<Loaded, HostError> {
     }
     let ebpf = loader.load(ROUTER).map_err(|error| refused_object(&error))?;
     write_abi(&pins)?;
-    let mut loaded = Loaded {
-        ebpf,
-        pins: Some((pins, lock)),
-    };
-    loaded.load_programs(&CLASSIFIERS)?;
-    loaded.load_programs(&SOCKET_HOOKS)?;
-    loaded.load_programs(&[EXPLAIN])?;
+    let mut loaded = Loaded { ebpf, pins, lock };
+    load_programs(&mut loaded.ebpf, &CLASSIFIERS)?;
+    load_programs(&mut loaded.ebpf, &SOCKET_HOOKS)?;
+    load_programs(&mut loaded.ebpf, &[EXPLAIN])?;
     loaded.pin_program(EXPLAIN)?;
     Ok(loaded)
 }
 
-/// Loads the explaining twin over maps of its own, which vanish with it. `pins` is a BPF folder for the time being: the
-/// maps are opened by name like those of a running agent.
+/// The explaining twin over maps of its own, which vanish with it.
+pub struct Apart {
+    ebpf: Ebpf,
+    maps: BTreeMap<String, MapData>,
+}
+
+/// Loads the twin apart from everything that runs on this machine.
 ///
 /// # Errors
-/// If the machine lacks something, or the kernel refuses the program.
-pub fn load_apart(pins: &Pins, capacities: &[(MapSpec, u32)]) -> Result<Loaded, HostError> {
-    requirements::check(pins.root())?;
-    let lock = pins.lock()?;
+/// If privileges are missing, or the kernel refuses.
+pub fn load_apart(sizes: &CapacityArgs) -> Result<Apart, HostError> {
+    requirements::check_kernel()?;
+    let capacities = capacities(sizes);
     let mut loader = EbpfLoader::new();
-    for (spec, entries) in capacities {
-        place(&mut loader, pins, spec, *entries);
+    for (spec, entries) in capacities
+        .iter()
+        .filter(|(spec, _)| spec.kind != MapKind::SocketStorage)
+    {
+        loader.map_max_entries(spec.name, *entries);
     }
-    let ebpf = loader.load(ROUTER).map_err(|error| refused_object(&error))?;
-    let mut loaded = Loaded {
-        ebpf,
-        pins: Some((pins.clone(), lock)),
-    };
-    loaded.load_programs(&[EXPLAIN])?;
-    loaded.pin_program(EXPLAIN)?;
-    Ok(loaded)
+    let mut ebpf = loader.load(ROUTER).map_err(|error| refused_object(&error))?;
+    load_programs(&mut ebpf, &[EXPLAIN])?;
+    let names: Vec<String> = ebpf.maps().map(|(name, _)| name.to_owned()).collect();
+    let maps = names.into_iter().filter_map(|name| {
+        let data = data(ebpf.take_map(&name)?)?;
+        Some((name, data))
+    });
+    let maps = maps.collect();
+    Ok(Apart { ebpf, maps })
+}
+
+impl Apart {
+    /// The twin.
+    ///
+    /// # Errors
+    /// If the object has no such program.
+    pub fn explain(&self) -> Result<&SchedClassifier, HostError> {
+        let program = self.ebpf.program(EXPLAIN).ok_or_else(|| missing_program(EXPLAIN))?;
+        program.try_into().map_err(|error| refused_program(EXPLAIN, &error))
+    }
+}
+
+impl MapSource for Apart {
+    fn find(&self, spec: &MapSpec) -> Result<MapData, TableError> {
+        let missing = |why: String| TableError::Shape { map: spec.name, why };
+        let data = self
+            .maps
+            .get(spec.name)
+            .ok_or_else(|| missing("it is not in the object file".into()))?;
+        let fd = data
+            .fd()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|error| missing(error.to_string()))?;
+        MapData::from_fd(fd).map_err(|error| missing(error.to_string()))
+    }
+}
+
+/// A map of one of the kinds that the schema has.
+fn data(map: Map) -> Option<MapData> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the kinds that the schema has not")]
+    match map {
+        Map::Array(data) | Map::HashMap(data) | Map::LruHashMap(data) | Map::PerCpuArray(data) => Some(data),
+        _ => None,
+    }
 }
 
 /// What only one run of a program needs is not kept.
@@ -141,30 +188,14 @@ impl Loaded {
 
     /// Gives up the programs, which stay where they are attached and pinned, and keeps the lock.
     #[must_use]
-    pub fn into_lock(self) -> Option<PinLock> {
-        self.pins.map(|(_, lock)| lock)
-    }
-
-    fn load_programs(&mut self, names: &[&str]) -> Result<(), HostError> {
-        for name in names {
-            let program = self.ebpf.program_mut(name).ok_or_else(|| missing_program(name))?;
-            let loaded = if let Program::SchedClassifier(program) = program {
-                program.load()
-            } else {
-                <&mut CgroupSockAddr>::try_from(program).and_then(CgroupSockAddr::load)
-            };
-            loaded.map_err(|error| refused_program(name, &error))?;
-        }
-        Ok(())
+    pub fn into_lock(self) -> PinLock {
+        self.lock
     }
 
     /// Pins a program in the place of the one that is pinned.
     fn pin_program(&mut self, name: &str) -> Result<(), HostError> {
-        let Some((pins, _)) = &self.pins else {
-            return Ok(());
-        };
-        let path = pins.program(name);
-        let new = pins.program(&format!("{name}_new"));
+        let path = self.pins.program(name);
+        let new = self.pins.program(&format!("{name}_new"));
         drop(fs::remove_file(&new));
         let program = self.ebpf.program_mut(name).ok_or_else(|| missing_program(name))?;
         let failed = |reason: String| HostError::Pins {
@@ -174,6 +205,19 @@ impl Loaded {
         program.pin(&new).map_err(|error| failed(error.to_string()))?;
         fs::rename(&new, &path).map_err(|error| failed(error.to_string()))
     }
+}
+
+fn load_programs(ebpf: &mut Ebpf, names: &[&str]) -> Result<(), HostError> {
+    for name in names {
+        let program = ebpf.program_mut(name).ok_or_else(|| missing_program(name))?;
+        let loaded = if let Program::SchedClassifier(program) = program {
+            program.load()
+        } else {
+            <&mut CgroupSockAddr>::try_from(program).and_then(CgroupSockAddr::load)
+        };
+        loaded.map_err(|error| refused_program(name, &error))?;
+    }
+    Ok(())
 }
 
 /// How many entries each map has, given what was asked for.

@@ -104,9 +104,17 @@ const OLDEST: KernelVersion = KernelVersion::new(6, 1, 0);
 /// # Errors
 /// The first thing that is missing.
 pub fn check(state: &Path) -> Result<(), HostError> {
-    capabilities()?;
-    kernel()?;
+    check_kernel()?;
     bpffs(state)
+}
+
+/// Checks privileges and kernel only.
+///
+/// # Errors
+/// The first thing that is missing.
+pub fn check_kernel() -> Result<(), HostError> {
+    capabilities()?;
+    kernel()
 }
 
 /// `CAP_SYS_ADMIN` stands for `CAP_BPF` and `CAP_PERFMON` where it is there.

@@ -7,13 +7,21 @@ use proxy_common::{
     explain::{Explanation, Outcome},
     family::{Family as _, V4, V6},
     flow::FlowKey,
-    net::Address as _,
+    frontend::FrontendKey,
+    net::{Address as _, Tuple},
+    node::{NodeConfig, node_flag},
     reason::Reason,
 };
 use proxy_ebpf::{
-    node::Node,
+    node::{Node, Tables as _},
     parse::{self, Packet, Parse},
-    pipeline, track,
+    pipeline::{self, Decision},
+    select::{
+        self,
+        policy::{self, Sender},
+    },
+    service::{self, Dialled},
+    track,
     verdict::{Action, Verdict},
 };
 
@@ -43,7 +51,13 @@ fn explain_packet<F: Parse>(frame: &Skb, kernel: &impl Node<F>) -> Explanation {
     let Some(config) = kernel.config() else {
         return of_verdict(Verdict::pass(Reason::NoService));
     };
-    let decision = match pipeline::decide(kernel, config, frame.interface(), &segment.tuple) {
+    let is_own = kernel.own_address(&segment.tuple.source.address).is_some();
+    let decision = if is_own {
+        decide_for_host(kernel, config, &segment.tuple)
+    } else {
+        pipeline::decide(kernel, config, frame.interface(), &segment.tuple)
+    };
+    let decision = match decision {
         Ok(decision) => decision,
         Err(verdict) => {
             return Explanation {
@@ -70,6 +84,38 @@ fn explain_packet<F: Parse>(frame: &Skb, kernel: &impl Node<F>) -> Explanation {
         zero: 0,
         backend: endpoint.peer.address.widen(),
     }
+}
+
+/// A packet of the node itself: its sockets are translated where they connect and never meet `ingress`.
+#[inline(never)]
+fn decide_for_host<F: Parse, N: Node<F>>(
+    kernel: &N,
+    config: &NodeConfig<F>,
+    tuple: &Tuple<F>,
+) -> Result<Decision, Verdict> {
+    // Of the addresses that no packet from a device may have, only loopback ones are dialled.
+    let at_loopback = config.flags & node_flag::LOOPBACK_NODE_PORTS != 0 && tuple.destination.address.never_a_source();
+    let dialled = if at_loopback {
+        let frontend = kernel.frontend(&FrontendKey::node_port(tuple.destination.port, tuple.protocol));
+        frontend.and_then(|frontend| {
+            Some(Dialled {
+                service: frontend.service,
+                kind: frontend.kind()?,
+            })
+        })
+    } else {
+        service::lookup(kernel, tuple.destination, tuple.protocol)
+    };
+    let dialled = dialled.ok_or(Verdict::pass(Reason::NoService))?;
+    let block = select::block(kernel, dialled.service)?;
+    let treatment = policy::treatment(dialled.kind, &block.header, config, Sender::Host);
+    Ok(Decision {
+        dialled,
+        candidates: block.candidates(treatment.view, kernel)?,
+        view: treatment.view,
+        masquerade: treatment.masquerade,
+        generation: block.generation(),
+    })
 }
 
 #[inline(always)]
