@@ -16,9 +16,6 @@ use crate::{
     work::{Binding, Work},
 };
 
-/// How many endpoints are tried before the client's port is changed.
-const ENDPOINTS: u32 = 4;
-
 /// Opens a flow for the packet in `work`, to one of its candidates, or straight to where it is sent. Each step has the
 /// stack for itself.
 ///
@@ -29,7 +26,13 @@ const ENDPOINTS: u32 = 4;
 #[inline(always)]
 pub fn open<F: Family>(node: &impl Node<F>, work: &mut Work<F>) -> Result<(), Verdict> {
     claim(node, work)?;
-    if !bind_endpoint(node, work)? {
+    // Other endpoints come first, then another port. Written out, since the verifier of Linux 6.1 takes a loop whose
+    // counter lies on the stack for an endless one.
+    let bound = bind_endpoint(node, work, 0)?
+        || bind_endpoint(node, work, 1)?
+        || bind_endpoint(node, work, 2)?
+        || bind_endpoint(node, work, 3)?;
+    if !bound {
         shift(node, work)?;
     }
     if bind_address(node, work)? {
@@ -75,31 +78,29 @@ fn give_up<F: Family>(node: &impl Node<F>, work: &Work<F>, reason: Reason) -> Ve
     refused(work, reason)
 }
 
-/// Finds an endpoint towards which the flow's canonical tuple is free; whether there is one. A direct flow has but one.
+/// Takes the endpoint of this turn if the flow's canonical tuple towards it is free; whether it is. A direct flow has
+/// but one.
 #[inline(never)]
-fn bind_endpoint<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<bool, Verdict> {
-    work.binding.inner_port = work.segment.tuple.source.port;
+fn bind_endpoint<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>, turn: u32) -> Result<bool, Verdict> {
     let direct = work.binding.flags & flag::DIRECT != 0;
-    let candidates = if direct { 1 } else { work.candidates.count() };
-    let mut turn = 0;
-    while turn < ENDPOINTS && turn < candidates {
-        if !direct {
-            work.binding.endpoint = match work.candidates.endpoint(node, turn) {
-                Ok(endpoint) => endpoint,
-                Err(verdict) => {
-                    records::free(node, work.flow);
-                    return Err(verdict);
-                }
-            };
-        }
-        turn += 1;
-        match reserve::canonical(node, work) {
-            Inserted::Yes => return Ok(true),
-            Inserted::Full => return Err(give_up(node, work, Reason::FlowTableFull)),
-            Inserted::Exists => {}
-        }
+    if turn >= if direct { 1 } else { work.candidates.count() } {
+        return Ok(false);
     }
-    Ok(false)
+    work.binding.inner_port = work.segment.tuple.source.port;
+    if !direct {
+        work.binding.endpoint = match work.candidates.endpoint(node, turn) {
+            Ok(endpoint) => endpoint,
+            Err(verdict) => {
+                records::free(node, work.flow);
+                return Err(verdict);
+            }
+        };
+    }
+    match reserve::canonical(node, work) {
+        Inserted::Yes => Ok(true),
+        Inserted::Full => Err(give_up(node, work, Reason::FlowTableFull)),
+        Inserted::Exists => Ok(false),
+    }
 }
 
 /// Makes the canonical tuple towards the last endpoint free by another port of the client.
