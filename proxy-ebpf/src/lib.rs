@@ -21,3 +21,5 @@ pub mod socket;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(test)]
+mod tests;

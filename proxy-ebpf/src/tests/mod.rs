@@ -1,0 +1,4 @@
+//! Tests of the whole library, stage by stage, in the order in which a packet meets them.
+
+mod builder;
+mod translation;
