@@ -19,6 +19,7 @@ pub mod grace;
 pub mod adopt;
 pub mod node;
 pub mod path;
+pub mod metrics;
 mod publish;
 mod retire;
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::{
     kernel::Access,
     map::TableError,
     maps::ServiceMaps,
+    metrics::{DataPathMetrics, SharedUsage},
     node::{Extra, Machine, NodeTables, contents, sync},
 };
 use crate::{
@@ -50,6 +51,7 @@ pub struct KernelPath {
     node_ports: BTreeSet<u16>,
     /// What of the host's cannot be done at the moment.
     trouble: BTreeMap<String, String>,
+    usage: SharedUsage,
 }
 
 impl KernelPath {
@@ -80,6 +82,7 @@ impl KernelPath {
             node: None,
             node_ports: BTreeSet::new(),
             trouble: BTreeMap::new(),
+            usage: SharedUsage::default(),
         };
         path.forget_stale_devices()?;
         path.node_ports = path.published_node_ports();
@@ -88,10 +91,10 @@ impl KernelPath {
         Ok(path)
     }
 
-    /// How full the maps are.
+    /// What this data path counts.
     #[must_use]
-    pub fn usage(&self) -> super::Usage {
-        self.applier.usage()
+    pub fn metrics(&self) -> DataPathMetrics {
+        DataPathMetrics::new(self.pins.maps(), self.usage.clone())
     }
 
     /// Pins of devices that went while no agent ran.
@@ -269,11 +272,13 @@ impl DataPath for KernelPath {
             of: Subject::Service(id),
             reason: error.to_string(),
         }));
+        self.usage.set(self.applier.usage());
         failures
     }
 
     fn idle(&mut self) -> Vec<Failure> {
         self.applier.settle();
+        self.usage.set(self.applier.usage());
         if !self.trouble.is_empty() {
             let facts = self.facts.clone();
             return self.take_in(facts);
@@ -286,7 +291,7 @@ impl fmt::Debug for KernelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KernelPath")
             .field("pins", &self.pins)
-            .field("usage", &self.usage())
+            .field("usage", &self.usage)
             .finish_non_exhaustive()
     }
 }

@@ -49,9 +49,11 @@ pub struct Cli {
 pub fn execute(cli: &Cli) -> Result<ExitCode, Error> {
     log::start(cli)?;
     match &cli.command {
-        Command::Run(args) => run::run(args, |settings, _, news| {
+        Command::Run(args) => run::run(args, |settings, health, news| {
             let tell = move |facts| news.blocking_send(facts).is_ok();
-            KernelPath::open(&settings.data_path, tell).map_err(Error::Host)
+            let path = KernelPath::open(&settings.data_path, tell).map_err(Error::Host)?;
+            health.metrics.add(Box::new(path.metrics()));
+            Ok(path)
         }),
         Command::Status(args) => status::status(args),
         Command::Get(args) => get::get(args),

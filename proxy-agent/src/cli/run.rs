@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::{
-    runtime::{self, Handle, Runtime},
+    runtime::{self, Runtime},
     signal::unix::{SignalKind, signal},
     sync::mpsc,
 };
@@ -30,8 +30,8 @@ const WORKERS: usize = 2;
 /// How many of the host's news may wait.
 const NEWS: usize = 1024;
 
-/// Works until SIGTERM or SIGINT. `open` makes the data path; it is given the settings, the runtime for what it must
-/// do in the background, and where to put the host's news.
+/// Works until SIGTERM or SIGINT. `open` makes the data path; it is given the settings, where to say what it counts, and
+/// where to put the host's news.
 ///
 /// # Errors
 ///
@@ -39,7 +39,7 @@ const NEWS: usize = 1024;
 pub fn run<D, O>(args: &RunArgs, open: O) -> Result<ExitCode, Error>
 where
     D: DataPath,
-    O: FnOnce(&Settings, &Handle, mpsc::Sender<D::News>) -> Result<D, Error>,
+    O: FnOnce(&Settings, &Health, mpsc::Sender<D::News>) -> Result<D, Error>,
 {
     let (settings, warnings) = Settings::of_run(args)?;
     for warning in warnings {
@@ -50,7 +50,7 @@ where
     let source = Prepared::new(&settings, &runtime)?;
     let health = Arc::new(Health::new(&settings.node));
     let (news, news_end) = mpsc::channel(NEWS);
-    let data_path = open(&settings, runtime.handle(), news)?;
+    let data_path = open(&settings, &health, news)?;
     info!(node = settings.node.name, mode = ?settings.node.mode, state = %settings.data_path.state.display(), "begin");
     answers(&settings, &health, &runtime);
     let (feed, notices) = Feed::new();

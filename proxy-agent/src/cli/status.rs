@@ -20,6 +20,7 @@ use crate::{
     apply::{
         kernel::{KernelArray, counters},
         map::Table as _,
+        metrics::hook_name,
     },
     datapath::{Pins, attach, load},
     error::Error,
@@ -139,14 +140,6 @@ fn by_hook(counters: &[u64]) -> BTreeMap<&'static str, BTreeMap<&'static str, u6
         (hook_name(hook), seen.collect())
     };
     Hook::ALL.into_iter().map(of).collect()
-}
-
-const fn hook_name(hook: Hook) -> &'static str {
-    match hook {
-        Hook::Ingress => "ingress",
-        Hook::Egress => "egress",
-        Hook::Socket => "socket",
-    }
 }
 
 fn warnings(devices: &[DeviceRow]) -> Vec<String> {

@@ -13,6 +13,7 @@ use super::{
     Loaded,
     attach::{Direction, Target},
 };
+use crate::host::netlink::Netlink;
 
 /// Before all filters that let the kernel choose their priority.
 const PRIORITY: u16 = 1;
@@ -68,7 +69,29 @@ pub(super) fn remove(device: &str) -> io::Result<bool> {
             Err(error) => return Err(error),
         }
     }
+    if found {
+        remove_if_empty(device)?;
+    }
     Ok(found)
+}
+
+/// The queueing discipline goes with its last filter, whoever made it: without one it does nothing.
+fn remove_if_empty(device: &str) -> io::Result<()> {
+    const RTM_DELQDISC: u16 = 37;
+    const RTM_GETTFILTER: u16 = 46;
+    const HANDLE: u32 = 0xffff_0000;
+    const PARENT: u32 = 0xffff_fff1;
+    const HOOKS: [u32; 2] = [0xffff_fff2, 0xffff_fff3];
+    let ifindex = nix::net::if_::if_nametoindex(device)?;
+    // `struct tcmsg`: family, interface, handle, parent, information.
+    let request = |handle: u32, parent: u32| [0, ifindex, handle, parent, 0].map(u32::to_ne_bytes).concat();
+    let mut socket = Netlink::open(0)?;
+    for hook in HOOKS {
+        if !socket.dump(RTM_GETTFILTER, &request(0, hook))?.is_empty() {
+            return Ok(());
+        }
+    }
+    socket.change(RTM_DELQDISC, &request(HANDLE, PARENT))
 }
 
 fn ours(device: &str, direction: Direction) -> io::Result<SchedClassifierLink> {

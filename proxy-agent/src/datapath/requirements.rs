@@ -30,16 +30,11 @@ pub enum HostError {
     },
     /// No BPF file system where the pins are to be.
     #[error(
-        "{}: no BPF file system; mount one with `mount -t bpf bpf {}`, or name a folder on one with --state",
-        path.display(),
-        mount.display()
+        "{}: no BPF file system; --state must name a folder on one, usually below /sys/fs/bpf, where `mount -t bpf bpf \
+         /sys/fs/bpf` mounts it",
+        .0.display()
     )]
-    NoBpffs {
-        /// The folder of the pins.
-        path: PathBuf,
-        /// Where one is usually mounted.
-        mount: PathBuf,
-    },
+    NoBpffs(PathBuf),
     /// The folder of the pins cannot be used.
     #[error("{}: the pins cannot be kept here: {reason}", path.display())]
     Pins {
@@ -168,16 +163,7 @@ fn bpffs(state: &Path) -> Result<(), HostError> {
     if on_bpffs {
         return Ok(());
     }
-    let usual = Path::new("/sys/fs/bpf");
-    let mount = if state.starts_with(usual) {
-        usual
-    } else {
-        state.parent().unwrap_or(state)
-    };
-    Err(HostError::NoBpffs {
-        path: state.to_owned(),
-        mount: mount.to_owned(),
-    })
+    Err(HostError::NoBpffs(state.to_owned()))
 }
 
 fn file_system(folder: &Path) -> io::Result<FsType> {
@@ -233,7 +219,7 @@ mod tests {
         let error = bpffs(Path::new("/proc/fairlead")).expect_err("/proc is none");
         let text = error.to_string();
         assert!(
-            text.starts_with("/proc/fairlead: no BPF file system; mount one with"),
+            text.starts_with("/proc/fairlead: no BPF file system; --state must name"),
             "{text}"
         );
     }

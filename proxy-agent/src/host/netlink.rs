@@ -26,6 +26,7 @@ pub struct Netlink {
 
 const HEADER: usize = 16;
 const REQUEST: u16 = 1;
+const ACKNOWLEDGE: u16 = 4;
 const DUMP: u16 = 0x300;
 /// The list has changed while it was read.
 const DUMP_INTERRUPTED: u16 = 0x10;
@@ -76,6 +77,14 @@ impl Netlink {
             .into_iter()
             .next()
             .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Has something done.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn change(&mut self, kind: u16, request: &[u8]) -> io::Result<()> {
+        self.ask(kind, REQUEST | ACKNOWLEDGE, request).map(drop)
     }
 
     /// Waits for news and throws them away; whether there were any before the time was over. News that were lost for
