@@ -145,12 +145,6 @@ impl<D: DataPath> Agent<D> {
                 }
             }
             Notice::Trouble { source, reason } => {
-                let known = self.troubles.get(source);
-                match &reason {
-                    Some(reason) if known != Some(reason) => warn!(source, "{reason}; what is in force stays in force"),
-                    None if known.is_some() => info!(source, "all right again"),
-                    Some(_) | None => {}
-                }
                 match reason {
                     Some(reason) => self.troubles.insert(source, reason),
                     None => self.troubles.remove(source),

@@ -12,6 +12,7 @@ pub mod output;
 pub mod proxy_flags;
 pub mod run;
 pub mod table;
+pub mod usage;
 pub mod status;
 pub mod get;
 pub mod explain;

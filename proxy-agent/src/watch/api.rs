@@ -1,6 +1,6 @@
 //! The API server as the source of API objects: B-10, B-11, B-17.
 
-use std::{fmt::Debug, path::Path, time::Duration};
+use std::{fmt::Debug, fs::File, path::Path, time::Duration};
 
 use futures::{StreamExt as _, pin_mut};
 use kube::{
@@ -12,6 +12,7 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
+use tracing::{info, warn};
 
 use crate::error::Error;
 
@@ -31,6 +32,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, Error> {
     let mut config = match kubeconfig {
         Some(path) => {
+            // The library's message for a file that is not there has its name twice.
+            File::open(path).map_err(|error| Error::file(path, error))?;
             let read = Kubeconfig::read_from(path).map_err(|error| Error::file(path, one_line(&error)))?;
             Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
                 .await
@@ -97,26 +100,36 @@ async fn kind<K>(
 {
     let events = watcher(api, config).default_backoff();
     pin_mut!(events);
-    let mut troubled = false;
+    let mut known = None;
     while let Some(event) = events.next().await {
         let open = match event {
             Ok(event) => {
-                let recovered = troubled && feed.push(Notice::Trouble { source, reason: None }).await;
-                troubled &= !recovered;
-                feed.push(Notice::Changes(vec![change(translate(event))])).await
+                tell(source, None, &mut known, feed).await
+                    && feed.push(Notice::Changes(vec![change(translate(event))])).await
             }
-            Err(error) => {
-                let absent = optional && is_absent(&error);
-                let reason = Some(one_line(&error)).filter(|_| !absent);
-                troubled = true;
-                feed.push(Notice::Trouble { source, reason }).await
-                    && (!absent || feed.push(Notice::Changes(vec![change(Event::Unavailable)])).await)
+            Err(error) if optional && is_absent(&error) => {
+                tell(source, None, &mut known, feed).await
+                    && feed.push(Notice::Changes(vec![change(Event::Unavailable)])).await
             }
+            Err(error) => tell(source, Some(one_line(&error)), &mut known, feed).await,
         };
         if !open {
             return;
         }
     }
+}
+
+/// Tells how a source is, if it is not as it is known to be. Returns whether somebody listens.
+async fn tell(source: &'static str, reason: Option<String>, known: &mut Option<String>, feed: &Feed) -> bool {
+    if *known == reason {
+        return true;
+    }
+    match &reason {
+        Some(reason) => warn!("{source}: {reason}; what is known stays in force, tried again"),
+        None => info!("{source}: followed again"),
+    }
+    known.clone_from(&reason);
+    feed.push(Notice::Trouble { source, reason }).await
 }
 
 fn translate<K>(event: watcher::Event<K>) -> Event<K> {
@@ -134,16 +147,17 @@ fn is_absent(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if matches!(status.code, 403 | 404))
 }
 
-/// An error and its causes as one line.
+/// An error and its causes as one line: of each that spans lines, such as a reader's with an excerpt, the first.
 fn one_line(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
+    let first = |error: &dyn std::error::Error| error.to_string().lines().next().unwrap_or_default().to_owned();
+    let mut line = first(error);
     let mut cause = error.source();
     while let Some(inner) = cause {
-        let text = inner.to_string();
+        let text = first(inner);
         if !line.contains(&text) {
             line = format!("{line}: {text}");
         }
         cause = inner.source();
     }
-    line.replace('\n', " ")
+    line
 }

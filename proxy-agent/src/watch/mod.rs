@@ -48,7 +48,7 @@ pub enum Event<T> {
 pub enum Notice {
     /// Changes that belong together.
     Changes(Vec<Change>),
-    /// How the source is: what was handed over stays in force meanwhile.
+    /// How the source is: what was handed over stays in force meanwhile. The source has logged it.
     Trouble {
         /// The source.
         source: &'static str,

@@ -50,6 +50,8 @@ struct Source {
     dirty: BTreeSet<String>,
     /// Files that cannot be used at the moment, and why.
     faulty: BTreeMap<String, String>,
+    /// Whether the folder could be read last time.
+    lost: bool,
 }
 
 /// Reads the folder and hands everything over as complete lists.
@@ -100,6 +102,7 @@ impl Source {
             stamps: BTreeMap::new(),
             dirty: BTreeSet::new(),
             faulty: BTreeMap::new(),
+            lost: false,
         }
     }
 
@@ -135,10 +138,14 @@ impl Source {
         let found = match scan::scan(&self.path).and_then(|found| watcher.renew(&self.path).map(|()| found)) {
             Ok(found) => found,
             Err(error) => {
-                let reason = format!("{}: {error}; what it said before stays in force", self.path.display());
+                let reason = format!("{}: {error}; what it said stays in force", self.path.display());
+                if !std::mem::replace(&mut self.lost, true) {
+                    warn!("{reason}");
+                }
                 return feed.trouble(SOURCE, Some(reason));
             }
         };
+        self.lost = false;
         let gone: Vec<String> = self
             .folder
             .files()
@@ -213,7 +220,12 @@ impl Source {
             warn!("{}: {fault}", path.display());
         }
         match faults.first() {
-            None => self.faulty.remove(file),
+            None => {
+                if self.faulty.remove(file).is_some() {
+                    info!("{}: all right again", path.display());
+                }
+                None
+            }
             Some(fault) => self
                 .faulty
                 .insert(file.to_owned(), format!("{}: {fault}", path.display())),
