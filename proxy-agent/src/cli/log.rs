@@ -13,7 +13,8 @@ use super::{Cli, Command, LogFormat};
 /// If the filter cannot be understood.
 pub fn start(cli: &Cli) -> Result<(), Error> {
     let default = match cli.command {
-        Command::Run(_) => "info",
+        // The client logs on its own what we log with what follows from it.
+        Command::Run(_) => "info,kube_client::client::builder=off",
         Command::Status(_) | Command::Get(_) | Command::Explain(_) | Command::Verify(_) | Command::Cleanup(_) => "warn",
     };
     let filter = match &cli.log {

@@ -2,16 +2,19 @@
 
 use std::{fmt::Debug, fs::File, path::Path, time::Duration};
 
+use backon::ExponentialBuilder;
 use futures::{StreamExt as _, pin_mut};
 use kube::{
     Api, Client, Config, Resource,
     config::{KubeConfigOptions, Kubeconfig},
     runtime::{
         WatchStreamExt as _,
+        utils::ResetTimerBackoff,
         watcher::{self, watcher},
     },
 };
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::error::Error;
@@ -23,6 +26,11 @@ use super::{
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// The shortest and the longest pause before a failed request is tried again; chance adds up to as much again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(10));
+/// A server that gives no error for this long is there again: longer than two tries are apart.
+const QUIET: Duration = Duration::from_secs(30);
 
 /// A client for the server that a file names, or for that of the cluster that this runs in. It does not connect yet.
 ///
@@ -98,11 +106,26 @@ async fn kind<K>(
 ) where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let events = watcher(api, config).default_backoff();
+    let pauses = ResetTimerBackoff::new(pauses(), QUIET);
+    let events = watcher(api, config).backoff(pauses);
     pin_mut!(events);
     let mut known = None;
-    while let Some(event) = events.next().await {
+    loop {
+        let event = if known.is_none() {
+            events.next().await
+        } else if let Ok(event) = timeout(QUIET, events.next()).await {
+            event
+        } else {
+            // A watch that is open again says nothing until something changes; one that is not would have failed again.
+            tell(source, None, &mut known, feed).await;
+            continue;
+        };
+        let Some(event) = event else {
+            return;
+        };
         let open = match event {
+            // Says that a list is about to be asked for, not that the server answers.
+            Ok(watcher::Event::Init) => feed.push(Notice::Changes(vec![change(Event::Begin)])).await,
             Ok(event) => {
                 tell(source, None, &mut known, feed).await
                     && feed.push(Notice::Changes(vec![change(translate(event))])).await
@@ -117,6 +140,14 @@ async fn kind<K>(
             return;
         }
     }
+}
+
+fn pauses() -> watcher::ExponentialBackoff {
+    let (shortest, longest) = PAUSES;
+    let pauses = ExponentialBuilder::new()
+        .with_min_delay(shortest)
+        .with_max_delay(longest);
+    pauses.without_max_times().with_jitter().into()
 }
 
 /// Tells how a source is, if it is not as it is known to be. Returns whether somebody listens.
