@@ -168,7 +168,7 @@ impl Devices {
         let target = self.attached.remove(&ifindex);
         for direction in Direction::BOTH.into_iter().rev() {
             match self.way {
-                Way::Tcx => remove(&self.pins.device_link(ifindex, direction.name()))?,
+                Way::Tcx => take_away(&self.pins.device_link(ifindex, direction.name()))?,
                 Way::Clsact => {
                     if let Some(target) = &target {
                         clsact::detach(&target.name, direction)?;
@@ -235,6 +235,16 @@ pub fn is_attached(pins: &Pins, ifindex: u32, direction: Direction) -> bool {
         .is_ok_and(|facts| facts.ifindex == ifindex)
 }
 
+/// The kernel's number of the link of a device, which stays the same while programs are replaced.
+///
+/// # Errors
+/// If there is no pin.
+pub fn link_id(pins: &Pins, ifindex: u32, direction: Direction) -> io::Result<u32> {
+    Ok(LinkFd::from_pin(&pins.device_link(ifindex, direction.name()))?
+        .facts()?
+        .id)
+}
+
 /// Attaches the socket hooks to a cgroup, or puts these programs in the place of an earlier agent's; `None`: takes them
 /// away.
 ///
@@ -244,7 +254,7 @@ pub fn sockets(pins: &Pins, loaded: &Loaded, cgroup: Option<&Path>) -> Result<()
     let Some(path) = cgroup else {
         for hook in SOCKET_HOOKS {
             let pin = pins.socket_link(hook);
-            remove(&pin).map_err(|error| HostError::Pins {
+            take_away(&pin).map_err(|error| HostError::Pins {
                 path: pin,
                 reason: error.to_string(),
             })?;
@@ -304,7 +314,40 @@ pub fn attached_sockets(pins: &Pins) -> Vec<&'static str> {
     SOCKET_HOOKS.into_iter().filter(is_attached).collect()
 }
 
-/// Removing the last reference to a link, its pin, detaches the program.
+/// Detaches the program of a pinned link, and removes the pin.
+fn take_away(pin: &Path) -> io::Result<()> {
+    match LinkFd::from_pin(pin) {
+        // A link whose device or cgroup has gone is detached already.
+        Ok(link) => link.detach().or_else(|error| {
+            if error.raw_os_error() == Some(libc::ENOLINK) {
+                Ok(())
+            } else {
+                Err(error)
+            }
+        })?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    remove(pin)
+}
+
+/// Detaches all programs of pinned links, and says from how many devices.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn take_all_away(pins: &Pins) -> io::Result<usize> {
+    let mut count = 0;
+    let folder = match fs::read_dir(pins.links()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        folder => folder?,
+    };
+    for entry in folder {
+        take_away(&entry?.path())?;
+        count += 1;
+    }
+    Ok(count)
+}
+
 fn remove(pin: &Path) -> io::Result<()> {
     match fs::remove_file(pin) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

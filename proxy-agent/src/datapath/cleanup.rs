@@ -62,6 +62,7 @@ pub fn remove_all(pins: &Pins) -> Result<Removed, HostError> {
             removed.devices.push(target.name.clone());
         }
     }
+    attach::take_all_away(pins).map_err(failed)?;
     pins.remove().map_err(failed)?;
     drop(lock);
     Ok(removed)

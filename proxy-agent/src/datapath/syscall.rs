@@ -24,6 +24,8 @@ pub(super) struct LinkFd(OwnedFd);
 /// What the kernel says of a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct LinkFacts {
+    /// The link's id.
+    pub(super) id: u32,
     /// The program's id.
     pub(super) program: u32,
     /// The interface of a tcx link; 0 once it is gone.
@@ -80,6 +82,12 @@ impl LinkFd {
         bpf(bpf_cmd::BPF_LINK_UPDATE, &attributes).map(drop)
     }
 
+    /// Takes the program from its hook at once: without it that happens some time after the last reference has gone.
+    pub(super) fn detach(&self) -> io::Result<()> {
+        let attributes = [number(self.0.as_fd())];
+        bpf(bpf_cmd::BPF_LINK_DETACH, &attributes).map(drop)
+    }
+
     /// What the kernel says of it.
     pub(super) fn facts(&self) -> io::Result<LinkFacts> {
         let mut info = LinkInfo::zeroed();
@@ -93,6 +101,7 @@ impl LinkFd {
         const TCX: u32 = 11;
         let target = info.target;
         Ok(LinkFacts {
+            id: info.id,
             program: info.program,
             ifindex: if info.kind == TCX {
                 (target & 0xffff_ffff) as u32

@@ -100,10 +100,10 @@ pub fn read() -> PortFacts {
     let file = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let mut listening = BTreeSet::new();
     for (path, is_listening) in [
-        ("/proc/net/tcp", is_tcp_listener as fn(&str) -> bool),
-        ("/proc/net/tcp6", is_tcp_listener),
-        ("/proc/net/udp", |_| true),
-        ("/proc/net/udp6", |_| true),
+        ("/proc/thread-self/net/tcp", is_tcp_listener as fn(&str) -> bool),
+        ("/proc/thread-self/net/tcp6", is_tcp_listener),
+        ("/proc/thread-self/net/udp", |_| true),
+        ("/proc/thread-self/net/udp6", |_| true),
     ] {
         listening.extend(
             file(path)

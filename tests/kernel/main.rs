@@ -1,0 +1,5 @@
+//! Floor 2: one kernel, no real network.
+
+mod fixture;
+mod attach;
+mod maps;
