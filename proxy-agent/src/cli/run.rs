@@ -91,7 +91,7 @@ fn signals(runtime: &Runtime) -> io::Result<mpsc::Receiver<()>> {
 
 /// A source whose settings are known to be usable.
 enum Prepared {
-    Server(kube::Client),
+    Server(api::Client),
     Folder(PathBuf),
 }
 

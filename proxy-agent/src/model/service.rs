@@ -1,6 +1,6 @@
 //! A Service as it is used: B-12 to B-15, B-20, B-30 to B-39.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use proxy_common::{block::policy, family::FamilyKind, names::LABEL, net::Protocol};
 
@@ -9,6 +9,7 @@ use crate::watch::object;
 use super::{
     ObjectName, Refusal, Texts,
     address::{self, family},
+    port,
 };
 
 /// How long an affinity lasts unless the object says otherwise: Kubernetes' default of three hours.
@@ -80,7 +81,7 @@ pub(super) fn read(
     check_name(name, refusals)?;
     let cluster_ips = cluster_ips(&service.spec, refusals)?;
     let families: Vec<FamilyKind> = cluster_ips.iter().map(|address| family(*address)).collect();
-    let ports = ports(&service.spec.ports, texts, refusals);
+    let ports = port::ports(&service.spec.ports, texts, refusals);
     if ports.is_empty() {
         return None;
     }
@@ -215,112 +216,6 @@ fn settled(mut addresses: Vec<IpAddr>, families: &[FamilyKind]) -> Box<[IpAddr]>
     addresses.sort_unstable();
     addresses.dedup();
     addresses.into()
-}
-
-fn ports(given: &[object::ServicePort], texts: &mut Texts, refusals: &mut Vec<Refusal>) -> Box<[ServicePort]> {
-    let mut ports: Vec<ServicePort> = Vec::with_capacity(given.len());
-    let mut node_ports = HashSet::new();
-    for (index, port) in given.iter().enumerate() {
-        let Some(mut read) = read_port(index, port, texts, refusals) else {
-            continue;
-        };
-        if let Some(refusal) = ports.iter().find_map(|other| clash(index, other, &read)) {
-            refusals.push(refusal);
-            continue;
-        }
-        if read.node_port != 0 && !node_ports.insert((read.node_port, read.protocol)) {
-            let reason = format!("{}: another port of this Service has it", read.node_port);
-            refusals.push(Refusal::new(format!("spec.ports[{index}].nodePort"), reason));
-            read.node_port = 0;
-        }
-        ports.push(read);
-    }
-    ports.into()
-}
-
-/// Why a port cannot stand beside another one of its Service.
-fn clash(index: usize, other: &ServicePort, port: &ServicePort) -> Option<Refusal> {
-    if other.protocol != port.protocol {
-        None
-    } else if other.name == port.name {
-        let field = format!("spec.ports[{index}].name");
-        Some(Refusal::new(
-            field,
-            format!("{:?}: another port of this protocol has it", port.name),
-        ))
-    } else if other.port == port.port {
-        let field = format!("spec.ports[{index}].port");
-        Some(Refusal::new(
-            field,
-            format!("{}: another port of this protocol has it", port.port),
-        ))
-    } else {
-        None
-    }
-}
-
-fn read_port(
-    index: usize,
-    port: &object::ServicePort,
-    texts: &mut Texts,
-    refusals: &mut Vec<Refusal>,
-) -> Option<ServicePort> {
-    let mut refuse = |field: &str, reason: String| {
-        refusals.push(Refusal::new(format!("spec.ports[{index}].{field}"), reason));
-    };
-    let name = port.name.as_deref().unwrap_or_default();
-    if name.len() > LABEL {
-        refuse("name", format!("{name:?}: longer than {LABEL} bytes"));
-        return None;
-    }
-    let protocol = match protocol(port.protocol.as_deref()) {
-        Ok(protocol) => protocol,
-        Err(reason) => {
-            refuse("protocol", reason);
-            return None;
-        }
-    };
-    let number = match port_number(port.port) {
-        Ok(number) => number,
-        Err(reason) => {
-            refuse("port", reason);
-            return None;
-        }
-    };
-    let node_port = match port.node_port {
-        None | Some(0) => 0,
-        given => port_number(given).unwrap_or_else(|reason| {
-            refuse("nodePort", reason);
-            0
-        }),
-    };
-    Some(ServicePort {
-        name: texts.share(name),
-        protocol,
-        port: number,
-        node_port,
-    })
-}
-
-/// A protocol that services may use; the API's default is TCP.
-pub(super) fn protocol(text: Option<&str>) -> Result<Protocol, String> {
-    match text {
-        None | Some("" | "TCP") => Ok(Protocol::Tcp),
-        Some("UDP") => Ok(Protocol::Udp),
-        Some("SCTP") => Ok(Protocol::Sctp),
-        Some(other) => Err(format!("{other:?}: neither TCP, UDP nor SCTP")),
-    }
-}
-
-/// A port that something can listen on.
-pub(super) fn port_number(number: Option<i64>) -> Result<u16, String> {
-    let Some(number) = number else {
-        return Err("missing".to_owned());
-    };
-    u16::try_from(number)
-        .ok()
-        .filter(|number| *number != 0)
-        .ok_or_else(|| format!("{number}: not a port between 1 and 65535"))
 }
 
 fn policies(spec: &object::ServiceSpec, refusals: &mut Vec<Refusal>) -> u32 {

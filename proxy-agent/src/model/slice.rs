@@ -10,7 +10,7 @@ use crate::watch::object;
 use super::{
     ObjectName, Refusal, Texts,
     address::{self, family},
-    service,
+    port,
 };
 
 /// The usable part of an EndpointSlice.
@@ -143,9 +143,9 @@ pub(super) fn trigger(slice: &object::EndpointSlice) -> Option<SystemTime> {
 fn ports(given: &[object::EndpointPort], texts: &mut Texts, refusals: &mut Vec<Refusal>) -> Box<[SlicePort]> {
     let mut ports = Vec::with_capacity(given.len());
     for (index, port) in given.iter().enumerate() {
-        let read = service::protocol(port.protocol.as_deref())
+        let read = port::protocol(port.protocol.as_deref())
             .map_err(|reason| ("protocol", reason))
-            .and_then(|protocol| match service::port_number(port.port) {
+            .and_then(|protocol| match port::port_number(port.port) {
                 Ok(number) => Ok((protocol, number)),
                 Err(reason) => Err(("port", reason)),
             });

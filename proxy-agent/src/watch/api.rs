@@ -5,7 +5,7 @@ use std::{fmt::Debug, fs::File, path::Path, time::Duration};
 use backon::ExponentialBuilder;
 use futures::{StreamExt as _, pin_mut};
 use kube::{
-    Api, Client, Config, Resource,
+    Api, Config, Resource,
     config::{KubeConfigOptions, Kubeconfig},
     runtime::{
         WatchStreamExt as _,
@@ -16,6 +16,8 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use tracing::{info, warn};
+
+pub use kube::Client;
 
 use crate::error::Error;
 
