@@ -1,8 +1,8 @@
 //! What is wanted at one moment, for commands that compare or explain.
 
-use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, path::Path, time::Duration};
 
-use tokio::time::{Instant, timeout_at};
+use tokio::{runtime::Builder, sync::mpsc::Receiver, time::timeout};
 
 use crate::{
     desired::Changes,
@@ -39,40 +39,19 @@ pub fn snapshot(
 }
 
 fn from_server(
-    kubeconfig: Option<&std::path::PathBuf>,
+    kubeconfig: Option<&Path>,
     settings: &NodeSettings,
     objects: &mut Objects,
     patience: Duration,
 ) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::Host(error.into()))?;
-    runtime.block_on(async {
-        let client = api::client(kubeconfig.map(std::path::PathBuf::as_path)).await?;
-        let deadline = Instant::now() + patience;
-        let (feed, mut notices) = Feed::new();
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Error::Host(error.into()))?.block_on(async {
+        let client = api::client(kubeconfig).await?;
+        let (feed, notices) = Feed::new();
         let mut last = "no answer".to_owned();
-        let listen = async {
-            while let Some(notice) = notices.recv().await {
-                match notice {
-                    Notice::Changes(changes) => changes.into_iter().for_each(|change| objects.take(change)),
-                    Notice::Trouble { reason, .. } => {
-                        if let Some(reason) = reason {
-                            last = reason;
-                        }
-                    }
-                }
-                if objects.is_complete() {
-                    return true;
-                }
-            }
-            false
-        };
-        let name = settings.name.clone();
         let complete = tokio::select! {
-            complete = timeout_at(deadline, listen) => complete.unwrap_or(false),
-            () = api::follow(client, &name, feed) => false,
+            complete = timeout(patience, listen(notices, objects, &mut last)) => complete.unwrap_or(false),
+            () = api::follow(client, &settings.name, feed) => false,
         };
         if complete {
             Ok(())
@@ -80,4 +59,22 @@ fn from_server(
             Err(Error::Failed(anyhow::anyhow!("the API server: {last}")))
         }
     })
+}
+
+/// Takes in what comes until everything is known; `last` is the last trouble. Returns whether everything is.
+async fn listen(mut notices: Receiver<Notice>, objects: &mut Objects, last: &mut String) -> bool {
+    while let Some(notice) = notices.recv().await {
+        match notice {
+            Notice::Changes(changes) => changes.into_iter().for_each(|change| objects.take(change)),
+            Notice::Trouble { source, reason } => {
+                if let Some(reason) = reason {
+                    *last = format!("{source}: {reason}");
+                }
+            }
+        }
+        if objects.is_complete() {
+            return true;
+        }
+    }
+    false
 }

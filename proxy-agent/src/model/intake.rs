@@ -32,17 +32,7 @@ impl Model {
                 let differs = known != spec.as_deref();
                 self.lists.services.listed(name, spec, differs);
             }
-            Event::End => {
-                let outcome = self.lists.services.end();
-                refusals.retain(Kind::Service, &outcome.seen);
-                let gone = self.services.iter().filter(|(_, record)| record.spec.is_some());
-                for name in missing(gone.map(|(name, _)| name), &outcome.seen) {
-                    self.set_service(name, None, touched);
-                }
-                for (name, spec) in outcome.changed {
-                    self.set_service(name, spec, touched);
-                }
-            }
+            Event::End => self.end_services(touched, refusals),
             Event::Set(service) => {
                 let (name, spec) = self.read_service(&service, refusals);
                 self.set_service(name, spec, touched);
@@ -53,6 +43,18 @@ impl Model {
                 self.set_service(name, None, touched);
             }
             Event::Unavailable => self.lists.services.settled = true,
+        }
+    }
+
+    fn end_services(&mut self, touched: &mut Touched, refusals: &mut Refusals) {
+        let outcome = self.lists.services.end();
+        refusals.retain(Kind::Service, &outcome.seen);
+        let known = self.services.iter().filter(|(_, record)| record.spec.is_some());
+        for name in missing(known.map(|(name, _)| name), &outcome.seen) {
+            self.set_service(name, None, touched);
+        }
+        for (name, spec) in outcome.changed {
+            self.set_service(name, spec, touched);
         }
     }
 
@@ -114,16 +116,7 @@ impl Model {
                 let differs = self.slice_differs(&name, slice.as_ref());
                 self.lists.slices.listed(name, slice, differs);
             }
-            Event::End => {
-                let outcome = self.lists.slices.end();
-                refusals.retain(Kind::EndpointSlice, &outcome.seen);
-                for (name, slice) in outcome.changed {
-                    self.set_slice(name, slice, touched);
-                }
-                for name in missing(self.slice_owners.keys(), &outcome.seen) {
-                    self.set_slice(name, None, touched);
-                }
-            }
+            Event::End => self.end_slices(touched, refusals),
             Event::Set(slice) => {
                 let trigger = slice::trigger(&slice);
                 let known = touched.slices_changed;
@@ -139,6 +132,17 @@ impl Model {
                 self.set_slice(name, None, touched);
             }
             Event::Unavailable => self.lists.slices.settled = true,
+        }
+    }
+
+    fn end_slices(&mut self, touched: &mut Touched, refusals: &mut Refusals) {
+        let outcome = self.lists.slices.end();
+        refusals.retain(Kind::EndpointSlice, &outcome.seen);
+        for (name, slice) in outcome.changed {
+            self.set_slice(name, slice, touched);
+        }
+        for name in missing(self.slice_owners.keys(), &outcome.seen) {
+            self.set_slice(name, None, touched);
         }
     }
 

@@ -23,7 +23,7 @@ use crate::error::Error;
 
 use super::{
     Change, Event, Feed, Notice,
-    object::{EndpointSlice, LABEL_HEADLESS, LABEL_PROXY_NAME, Node, Service, ServiceCidr},
+    object::{LABEL_HEADLESS, LABEL_PROXY_NAME},
 };
 
 /// How long a connection may take to come about.
@@ -68,79 +68,83 @@ pub async fn follow(client: Client, node: &str, feed: Feed) {
     let all = || watcher::Config::default();
     let ours = || all().labels(&format!("!{LABEL_PROXY_NAME},!{LABEL_HEADLESS}"));
     let this_node = all().fields(&format!("metadata.name={node}"));
+    let (services, slices) = (Api::all(client.clone()), Api::all(client.clone()));
+    let (nodes, cidrs) = (Api::all(client.clone()), Api::all(client));
+    let kind = |source, optional| Kind {
+        source,
+        optional,
+        feed: &feed,
+        trouble: None,
+    };
     tokio::join!(
-        kind::<Service>(
-            "services",
-            Api::all(client.clone()),
-            ours(),
-            &feed,
-            Change::Service,
-            false
-        ),
-        kind::<EndpointSlice>(
-            "endpointslices",
-            Api::all(client.clone()),
-            ours(),
-            &feed,
-            Change::Slice,
-            false
-        ),
-        kind::<Node>("nodes", Api::all(client.clone()), this_node, &feed, Change::Node, true),
-        kind::<ServiceCidr>(
-            "servicecidrs",
-            Api::all(client),
-            all(),
-            &feed,
-            Change::ServiceCidr,
-            true
-        ),
+        kind("services", false).follow(services, ours(), Change::Service),
+        kind("endpointslices", false).follow(slices, ours(), Change::Slice),
+        kind("nodes", true).follow(nodes, this_node, Change::Node),
+        kind("servicecidrs", true).follow(cidrs, all(), Change::ServiceCidr),
     );
 }
 
-/// Follows one kind. `optional`: the agent can do without it where the server does not have it or does not show it.
-async fn kind<K>(
+/// What is followed of one kind of object.
+struct Kind<'a> {
     source: &'static str,
-    api: Api<K>,
-    config: watcher::Config,
-    feed: &Feed,
-    change: fn(Event<K>) -> Change,
+    /// The agent can do without it where the server does not have it or does not show it.
     optional: bool,
-) where
-    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
-{
-    let pauses = ResetTimerBackoff::new(pauses(), QUIET);
-    let events = watcher(api, config).backoff(pauses);
-    pin_mut!(events);
-    let mut known = None;
-    loop {
-        let event = if known.is_none() {
-            events.next().await
-        } else if let Ok(event) = timeout(QUIET, events.next()).await {
-            event
-        } else {
-            // A watch that is open again says nothing until something changes; one that is not would have failed again.
-            tell(source, None, &mut known, feed).await;
-            continue;
-        };
-        let Some(event) = event else {
-            return;
-        };
-        let open = match event {
-            // Says that a list is about to be asked for, not that the server answers.
-            Ok(watcher::Event::Init) => feed.push(Notice::Changes(vec![change(Event::Begin)])).await,
-            Ok(event) => {
-                tell(source, None, &mut known, feed).await
-                    && feed.push(Notice::Changes(vec![change(translate(event))])).await
+    feed: &'a Feed,
+    /// What is wrong with it.
+    trouble: Option<String>,
+}
+
+impl Kind<'_> {
+    async fn follow<K>(mut self, api: Api<K>, config: watcher::Config, change: fn(Event<K>) -> Change)
+    where
+        K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
+        let events = watcher(api, config).backoff(ResetTimerBackoff::new(pauses(), QUIET));
+        pin_mut!(events);
+        loop {
+            let event = if self.trouble.is_none() {
+                events.next().await
+            } else if let Ok(event) = timeout(QUIET, events.next()).await {
+                event
+            } else {
+                // A watch that is open again says nothing until something changes; one that is not would have failed
+                // again.
+                self.tell(None).await;
+                continue;
+            };
+            let open = match event {
+                None => false,
+                // Says that a list is about to be asked for, not that the server answers.
+                Some(Ok(watcher::Event::Init)) => self.hand_over(change(Event::Begin)).await,
+                Some(Ok(event)) => self.tell(None).await && self.hand_over(change(translate(event))).await,
+                Some(Err(error)) if self.optional && is_absent(&error) => {
+                    self.tell(None).await && self.hand_over(change(Event::Unavailable)).await
+                }
+                Some(Err(error)) => self.tell(Some(one_line(&error))).await,
+            };
+            if !open {
+                return;
             }
-            Err(error) if optional && is_absent(&error) => {
-                tell(source, None, &mut known, feed).await
-                    && feed.push(Notice::Changes(vec![change(Event::Unavailable)])).await
-            }
-            Err(error) => tell(source, Some(one_line(&error)), &mut known, feed).await,
-        };
-        if !open {
-            return;
         }
+    }
+
+    /// Returns whether somebody listens.
+    async fn hand_over(&self, change: Change) -> bool {
+        self.feed.push(Notice::Changes(vec![change])).await
+    }
+
+    /// Tells how the source is, if it is not as it is known to be. Returns whether somebody listens.
+    async fn tell(&mut self, reason: Option<String>) -> bool {
+        if self.trouble == reason {
+            return true;
+        }
+        let source = self.source;
+        match &reason {
+            Some(reason) => warn!("{source}: {reason}; what is known stays in force, tried again"),
+            None => info!("{source}: followed again"),
+        }
+        self.trouble.clone_from(&reason);
+        self.feed.push(Notice::Trouble { source, reason }).await
     }
 }
 
@@ -150,19 +154,6 @@ fn pauses() -> watcher::ExponentialBackoff {
         .with_min_delay(shortest)
         .with_max_delay(longest);
     pauses.without_max_times().with_jitter().into()
-}
-
-/// Tells how a source is, if it is not as it is known to be. Returns whether somebody listens.
-async fn tell(source: &'static str, reason: Option<String>, known: &mut Option<String>, feed: &Feed) -> bool {
-    if *known == reason {
-        return true;
-    }
-    match &reason {
-        Some(reason) => warn!("{source}: {reason}; what is known stays in force, tried again"),
-        None => info!("{source}: followed again"),
-    }
-    known.clone_from(&reason);
-    feed.push(Notice::Trouble { source, reason }).await
 }
 
 fn translate<K>(event: watcher::Event<K>) -> Event<K> {

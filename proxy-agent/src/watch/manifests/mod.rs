@@ -135,7 +135,7 @@ impl Source {
 
     /// Looks at the folder and hands over what is different, all of it at once. Returns whether somebody listens.
     fn look(&mut self, watcher: &mut Watcher, debounce: &mut Debounce, feed: &Feed) -> bool {
-        let found = match scan::scan(&self.path).and_then(|found| watcher.renew(&self.path).map(|()| found)) {
+        let found = match watcher.renew(&self.path).and_then(|()| scan::scan(&self.path)) {
             Ok(found) => found,
             Err(error) => {
                 let reason = format!("{}: {error}; what it said stays in force", self.path.display());
@@ -146,36 +146,53 @@ impl Source {
             }
         };
         self.lost = false;
-        let gone: Vec<String> = self
-            .folder
-            .files()
-            .filter(|file| !found.contains_key(*file))
-            .cloned()
-            .collect();
-        let changed: Vec<String> = found
+        let mut changes = self.take_changed(&found, watcher, debounce);
+        changes.extend(self.take_gone(&found));
+        self.report(feed) && (changes.is_empty() || feed.send(Notice::Changes(changes)))
+    }
+
+    /// Reads what has changed, as far as nobody is writing it.
+    fn take_changed(
+        &mut self,
+        found: &BTreeMap<String, Stamp>,
+        watcher: &mut Watcher,
+        debounce: &mut Debounce,
+    ) -> Vec<Change> {
+        let changed: Vec<(String, Stamp)> = found
             .iter()
             .filter(|(file, stamp)| self.dirty.contains(*file) || self.stamps.get(*file) != Some(stamp))
-            .map(|(file, _)| file.clone())
-            .filter(|file| !watcher.is_being_written(file))
+            .filter(|(file, _)| !watcher.is_being_written(file))
+            .map(|(file, stamp)| (file.clone(), *stamp))
             .collect();
-        let readings: Vec<_> = changed.into_iter().map(|file| (self.read_again(&file), file)).collect();
+        let readings: Vec<_> = changed
+            .into_iter()
+            .map(|(file, stamp)| (self.read_again(&file), file, stamp))
+            .collect();
         // What a writer has opened in the meantime was perhaps read half-way: it is read again when it is closed.
         for noticed in watcher.wait(Duration::ZERO) {
             self.notice(noticed, debounce);
         }
         let mut changes = Vec::new();
-        for (reading, file) in readings {
+        for (reading, file, stamp) in readings {
             if watcher.is_being_written(&file) {
                 continue;
             }
             self.dirty.remove(&file);
-            self.stamps.extend(found.get(&file).map(|stamp| (file.clone(), *stamp)));
+            self.stamps.insert(file.clone(), stamp);
             if let Some(reading) = reading {
                 info!(file, "read again");
                 let outcome = self.folder.replace(&file, reading);
                 changes.extend(self.finish(outcome));
             }
         }
+        changes
+    }
+
+    /// Drops the files that are no longer there.
+    fn take_gone(&mut self, found: &BTreeMap<String, Stamp>) -> Vec<Change> {
+        let known = self.folder.files();
+        let gone: Vec<String> = known.filter(|file| !found.contains_key(*file)).cloned().collect();
+        let mut changes = Vec::new();
         for file in gone {
             info!(file, "gone");
             self.stamps.remove(&file);
@@ -184,7 +201,7 @@ impl Source {
             let outcome = self.folder.remove(&file);
             changes.extend(self.finish(outcome));
         }
-        self.report(feed) && (changes.is_empty() || feed.send(Notice::Changes(changes)))
+        changes
     }
 
     /// A file that has been read before, if all of it can be used; else it keeps what it said.
