@@ -235,6 +235,9 @@ impl<D: DataPath> Agent<D> {
         }
         if !self.started {
             self.started = true;
+            if !self.objects.knows_node() {
+                warn!("there is no Node object of this node: its node ports wait for it, unless they are configured");
+            }
             info!(services = changes.services.len(), "everything is programmed");
         }
         tracing::debug!(services = changes.services.len(), node = changes.node.is_some(), "pass");

@@ -109,7 +109,8 @@ impl Health {
         state.refused = pass.refused;
         state.node_eligible = pass.node_eligible;
         state.failures = named(failures);
-        if state.failures.is_empty() {
+        // What the host cannot do is shown, but no change waits for it.
+        if failures.keys().all(|subject| matches!(subject, Subject::Host(_))) {
             state.pending = None;
             state.updated = Some(now);
             state.complete.get_or_insert(now);

@@ -83,6 +83,20 @@ fn an_agent_is_ready_when_all_is_in_the_maps_and_nothing_fails() {
 }
 
 #[test]
+fn a_device_that_cannot_be_served_keeps_the_agent_from_being_ready_but_not_from_being_healthy() {
+    let health = health();
+    let start = Instant::now();
+    let device = BTreeMap::from([(Subject::Host("device eth0".to_owned()), "busy".to_owned())]);
+    health.pending(start);
+    health.passed(&pass(start, true), &device);
+    health.beat(start + PATIENCE);
+    assert!(!health.is_ready());
+    assert!(health.is_healthy(start + PATIENCE));
+    health.failures(&BTreeMap::new());
+    assert!(health.is_ready());
+}
+
+#[test]
 fn a_node_that_is_leaving_is_healthy_but_not_eligible() {
     let health = health();
     let start = Instant::now();

@@ -98,6 +98,7 @@ impl Settings {
     pub fn of_run(args: &RunArgs) -> Result<Warned<Self>, Error> {
         let (configuration, mut warnings) = file::read(args.node.config.as_deref())?;
         let flags = &args.node.flags;
+        refuse_commands(flags)?;
         warnings.extend(ignored_flags(flags));
         let settings = Settings {
             source: source(&args.source, &configuration),
@@ -231,6 +232,23 @@ fn endpoint(
         Some("") => Ok(None),
         Some(text) => values::socket_address(&format!("--{what}-bind-address"), text, default.port()).map(Some),
         None => Ok(Some(configured.unwrap_or(default))),
+    }
+}
+
+/// Flags of kube-proxy that make it do something else than run.
+const COMMANDS: [(&str, &str); 3] = [
+    ("cleanup", "that is a command here: fairlead cleanup --kube-proxy"),
+    ("init-only", "there is nothing to prepare: leave it out"),
+    ("write-config-to", "there are no defaults to write: leave it out"),
+];
+
+fn refuse_commands(flags: &ProxyFlags) -> Result<(), Error> {
+    match COMMANDS
+        .iter()
+        .find(|(name, _)| flags.without_meaning.given().any(|given| given == *name))
+    {
+        Some((name, reason)) => Err(Error::setting(format!("--{name}"), "", *reason)),
+        None => Ok(()),
     }
 }
 

@@ -168,6 +168,7 @@ fn what_has_no_meaning_here_is_warned_about(#[case] fields: &str, #[case] flags:
 #[case::not_a_mapping("iptables: 3", &[], "iptables: \"3\": ")]
 #[case::an_address("bindAddress: here", &[], "bindAddress: \"here\": ")]
 #[case::a_place("healthzBindAddress: localhost:1", &[], "healthzBindAddress: \"localhost:1\": ")]
+#[case::another_command("", &["--cleanup"], "--cleanup: \"\": that is a command here: fairlead cleanup --kube-proxy")]
 #[case::a_place_flag("", &["--metrics-bind-address", "1.2.3.4:99999"], "--metrics-bind-address: \"1.2.3.4:99999\": ")]
 fn a_wrong_value_is_one_line_with_its_field(#[case] fields: &str, #[case] flags: &[&str], #[case] expected: &str) {
     let error = of_file(fields, flags).expect_err("not usable");
