@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::sched::{CloneFlags, unshare};
@@ -18,6 +18,7 @@ use proxy_agent::{
     host::HostFacts,
     settings::DataPathSettings,
 };
+use tests::wait;
 
 /// What one test may do to its node.
 pub(crate) struct Node {
@@ -127,12 +128,8 @@ pub(crate) fn run(program: &str, arguments: &str) -> String {
 }
 
 /// Waits until something is so.
-pub(crate) fn until(what: &str, is_so: impl FnMut() -> bool) {
-    let (begin, mut is_so) = (Instant::now(), is_so);
-    while !is_so() {
-        assert!(begin.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    wait::until_true(what, PATIENCE, || Ok(is_so())).expect(what);
 }
 
 /// Hands changes to a data path that must take them all.

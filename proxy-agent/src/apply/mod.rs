@@ -170,6 +170,7 @@ impl Applier {
     /// every second or so.
     pub fn settle(&mut self) {
         self.reclaim();
+        self.free_lingering();
     }
 
     /// How full the maps are.

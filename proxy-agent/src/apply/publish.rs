@@ -151,7 +151,7 @@ impl Applier {
 
     fn new_endpoint(&mut self, service: u32, change: &MarkChange) -> Result<u32, ApplyError> {
         let capacity = self.maps.endpoint_capacity();
-        let number = self.endpoint_numbers.take().ok_or(ApplyError::Endpoints(capacity))?;
+        let number = self.free_endpoint_number().ok_or(ApplyError::Endpoints(capacity))?;
         let slot = EndpointSlot {
             service,
             address: change.address,
@@ -168,6 +168,17 @@ impl Applier {
             slot.endpoints.push(number);
         }
         Ok(number)
+    }
+
+    /// A number that no flow names. One that is free and named nevertheless, by records that outlived its name, is left
+    /// alone until the next start.
+    fn free_endpoint_number(&mut self) -> Option<u32> {
+        loop {
+            let number = self.endpoint_numbers.take()?;
+            if self.maps.state(number).flows == 0 {
+                return Some(number);
+            }
+        }
     }
 
     fn count_target(&mut self, number: u32) -> Result<(), ApplyError> {

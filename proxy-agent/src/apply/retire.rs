@@ -36,7 +36,7 @@ impl Applier {
         self.retired.push_back((ticket, retired));
     }
 
-    /// Frees what can be freed.
+    /// Frees what waited for a grace period that is over.
     pub(super) fn reclaim(&mut self) {
         let completed = self.grace.completed();
         while let Some((ticket, items)) = self.retired.pop_front_if(|(ticket, _)| *ticket <= completed) {
@@ -44,7 +44,6 @@ impl Applier {
                 self.release(ticket, item);
             }
         }
-        self.free_lingering();
     }
 
     fn release(&mut self, ticket: Ticket, item: Retired) {
@@ -81,7 +80,7 @@ impl Applier {
     }
 
     /// Frees the numbers of endpoints that no flow names any longer.
-    fn free_lingering(&mut self) {
+    pub(super) fn free_lingering(&mut self) {
         let lingering = self.lingering.iter().copied();
         let free: Vec<u32> = lingering.filter(|number| self.maps.state(*number).flows == 0).collect();
         for number in free {

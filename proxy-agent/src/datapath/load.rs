@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
@@ -10,7 +10,7 @@ use std::{
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
     maps::{Map, MapData, MapInfo},
-    programs::{CgroupSockAddr, Program, ProgramError, SchedClassifier},
+    programs::{CgroupSockAddr, Program, ProgramError},
 };
 use aya_obj::Object;
 use proxy_common::{
@@ -18,7 +18,7 @@ use proxy_common::{
     schema::{self, MapKind, MapSpec},
 };
 
-use super::{HostError, PinLock, Pins, object::ROUTER, requirements};
+use super::{HostError, PinLock, Pins, object::ROUTER, requirements, twin};
 use crate::{
     apply::{
         kernel::{KernelArray, MapSource},
@@ -109,13 +109,13 @@ pub fn load_apart(sizes: &CapacityArgs) -> Result<Apart, HostError> {
 }
 
 impl Apart {
-    /// The twin.
+    /// Runs the twin over a frame that is taken to come in from an interface.
     ///
     /// # Errors
-    /// If the object has no such program.
-    pub fn explain(&self) -> Result<&SchedClassifier, HostError> {
-        let program = self.ebpf.program(EXPLAIN).ok_or_else(|| missing_program(EXPLAIN))?;
-        program.try_into().map_err(|error| refused_program(EXPLAIN, &error))
+    /// If the kernel does not run it.
+    pub fn run(&self, ifindex: u32, frame: &[u8]) -> io::Result<()> {
+        let program = self.ebpf.program(EXPLAIN).ok_or(io::ErrorKind::NotFound)?;
+        twin::run(program.try_into().map_err(io::Error::other)?, ifindex, frame)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod load;
 pub mod attach;
 pub mod barrier;
 pub mod probe;
+pub mod twin;
 pub mod cleanup;
 pub mod kube_proxy;
 mod clsact;

@@ -2,9 +2,9 @@
 
 use std::{fs::File, io, net::IpAddr, path::Path};
 
-use aya::programs::SchedClassifier;
 use nix::fcntl::{Flock, FlockArg};
 use proxy_common::{
+    explain::Explanation,
     family::FamilyKind,
     net::{Address as _, Ip4},
     node::{Device, address_flag, device_flag},
@@ -14,16 +14,16 @@ use proxy_common::{
 use super::{
     Question,
     answer::{Answer, Surroundings},
-    ask::ask,
+    packet,
 };
 use crate::{
     address,
     apply::{
-        kernel::{KernelHash, MapSource},
+        kernel::{KernelArray, KernelHash, MapSource},
         map::{Table as _, TableError},
     },
     cli::get::{View, failed},
-    datapath::{Pins, load},
+    datapath::{Pins, twin},
     error::Error,
     host::{HostFacts, netlink},
 };
@@ -32,10 +32,11 @@ use crate::{
 pub(super) fn answer(question: &Question, state: &Path) -> Result<Answer, Error> {
     let pins = Pins::new(state);
     let view = View::open(&pins)?;
-    let program = SchedClassifier::from_pin(pins.program(load::EXPLAIN)).map_err(failed)?;
+    let twin = twin::of_agent(&pins).map_err(failed)?;
     let (ifindex, device) = device(question.source.ip(), &pins)?;
     let _one_at_a_time = lock(&pins.maps()).map_err(failed)?;
-    let report = ask(question, ifindex, &program, &pins.maps())?;
+    twin::run(&twin, ifindex, &packet::first(question)).map_err(failed)?;
+    let report = report(&pins.maps()).map_err(failed)?;
     let around = Surroundings {
         maps: &view.maps,
         actual: &view.adopted.actual,
@@ -43,6 +44,12 @@ pub(super) fn answer(question: &Question, state: &Path) -> Result<Answer, Error>
         takes_node_ports: takes_node_ports(question.destination.ip(), &pins.maps()).map_err(failed)?,
     };
     Ok(Answer::new(question, &report, &around))
+}
+
+/// What the twin has reported last.
+pub(super) fn report(maps: &(impl MapSource + ?Sized)) -> Result<Explanation, TableError> {
+    let map = KernelArray::<Explanation>::open(maps, &schema::EXPLANATION)?;
+    Ok(map.get(&0)?.unwrap_or_default())
 }
 
 /// There is one place for the report.

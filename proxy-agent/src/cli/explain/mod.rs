@@ -12,7 +12,6 @@ mod packet;
 mod facts;
 mod live;
 mod offline;
-mod ask;
 mod answer;
 
 /// Prints what happens to a packet.

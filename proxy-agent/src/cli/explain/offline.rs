@@ -11,9 +11,9 @@ use proxy_common::{frontend::FrontendKind, node::Device};
 use super::{
     Question,
     answer::{Answer, Surroundings},
-    ask::ask,
     facts::{self, NodeFacts},
-    live::takes_node_ports,
+    live::{report, takes_node_ports},
+    packet,
 };
 use crate::{
     agent::snapshot,
@@ -63,7 +63,8 @@ pub(super) fn answer(question: &Question, args: &ExplainArgs, folder: &Path) -> 
     if let Some((id, error)) = applier.apply(&changes).failures.into_iter().next() {
         return Err(Error::Failed(anyhow::anyhow!("service {id}: {error}")));
     }
-    let report = ask(question, STAND_IN, apart.explain().map_err(failed)?, &apart)?;
+    apart.run(STAND_IN, &packet::first(question)).map_err(failed)?;
+    let report = report(&apart).map_err(failed)?;
     let around = Surroundings {
         maps: &ServiceMaps::open(&apart, Access::Read).map_err(failed)?,
         actual: applier.actual(),
