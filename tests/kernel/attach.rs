@@ -141,6 +141,15 @@ fn a_namespace_counts_as_covered_while_its_device_carries_the_programs() {
 }
 
 #[test]
+fn a_device_without_a_link_header_carries_programs_too() {
+    let node = Node::new();
+    drop(node.open());
+    node.ip("tuntap add dev tun9 mode tun");
+    drop(node.open());
+    assert!(is_attached(&node, index("tun9")));
+}
+
+#[test]
 fn pins_of_devices_that_went_meanwhile_go_too() {
     let node = Node::new();
     let ifindex = node.device("eth9");

@@ -84,6 +84,27 @@ impl NodeTables {
         })
     }
 
+    /// The addresses of the node that the maps know.
+    ///
+    /// # Errors
+    /// If a map cannot be read.
+    pub fn known_addresses(&self) -> Result<BTreeSet<IpAddr>, TableError> {
+        let ip = |family, wide| address::narrow(family, &wide);
+        let v4 = self
+            .v4
+            .addresses
+            .entries()?
+            .into_iter()
+            .map(|(own, _)| ip(FamilyKind::V4, own.widen()));
+        let v6 = self
+            .v6
+            .addresses
+            .entries()?
+            .into_iter()
+            .map(|(own, _)| ip(FamilyKind::V6, own.widen()));
+        Ok(v4.chain(v6).collect())
+    }
+
     /// Brings all but `COVERED` to what it should be, and says how many entries had to be written.
     ///
     /// # Errors

@@ -86,6 +86,8 @@ impl KernelPath {
         };
         path.forget_stale_devices()?;
         path.node_ports = path.published_node_ports();
+        let known = path.tables.known_addresses()?;
+        path.forget_flows(known.difference(&facts.local_addresses()).copied().collect());
         watch::start(facts.clone(), tell)?;
         path.take_in(facts);
         Ok(path)

@@ -151,6 +151,9 @@ impl Devices {
             return Ok(());
         }
         for direction in Direction::BOTH {
+            loaded
+                .ensure(direction.program(target.layer))
+                .map_err(io::Error::other)?;
             match self.way {
                 Way::Tcx => self.attach_link(target, direction, loaded)?,
                 Way::Clsact => clsact::attach(target, direction, loaded)?,

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs, io,
-    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    os::fd::{AsFd as _, BorrowedFd},
     path::{Path, PathBuf},
 };
 
@@ -28,8 +28,9 @@ use crate::{
     settings::DataPathSettings,
 };
 
-/// The classifiers that are attached to devices.
-pub const CLASSIFIERS: [&str; 4] = ["ingress", "egress", "ingress_l3", "egress_l3"];
+/// The classifiers that nearly every node needs. Those for devices without a link header are loaded with the first such
+/// device: the verifier takes its time for each.
+const CLASSIFIERS: [&str; 2] = ["ingress", "egress"];
 /// The programs that are attached to the cgroup.
 pub const SOCKET_HOOKS: [&str; 8] = [
     "connect4",
@@ -48,7 +49,8 @@ pub const EXPLAIN: &str = "explain";
 pub struct Loaded {
     ebpf: Ebpf,
     pins: Pins,
-    lock: PinLock,
+    /// Held as long as the programs are.
+    _lock: PinLock,
 }
 
 /// Loads all programs over the pinned maps, making those that are missing. Attaches nothing.
@@ -69,7 +71,11 @@ pub fn load(settings: &DataPathSettings) -> Result<Loaded, HostError> {
     }
     let ebpf = loader.load(ROUTER).map_err(|error| refused_object(&error))?;
     write_abi(&pins)?;
-    let mut loaded = Loaded { ebpf, pins, lock };
+    let mut loaded = Loaded {
+        ebpf,
+        pins,
+        _lock: lock,
+    };
     load_programs(&mut loaded.ebpf, &CLASSIFIERS)?;
     load_programs(&mut loaded.ebpf, &SOCKET_HOOKS)?;
     load_programs(&mut loaded.ebpf, &[EXPLAIN])?;
@@ -169,27 +175,20 @@ impl Loaded {
         Ok(program.fd().map_err(|error| refused_program(name, &error))?.as_fd())
     }
 
-    /// A program's descriptor, to be kept.
+    /// Loads a program unless it is loaded.
     ///
     /// # Errors
-    /// As [`Loaded::program`].
-    pub fn own_program(&self, name: &str) -> Result<OwnedFd, HostError> {
-        let fd = self.program(name)?.try_clone_to_owned();
-        fd.map_err(|error| HostError::Feature {
-            what: "another file descriptor".into(),
-            why: error.to_string(),
-        })
+    /// If the object has no program of that name, or the kernel refuses it.
+    pub fn ensure(&mut self, name: &str) -> Result<(), HostError> {
+        if self.program(name).is_ok() {
+            return Ok(());
+        }
+        load_programs(&mut self.ebpf, &[name])
     }
 
     /// The programs and maps in aya's form.
     pub const fn ebpf(&mut self) -> &mut Ebpf {
         &mut self.ebpf
-    }
-
-    /// Gives up the programs, which stay where they are attached and pinned, and keeps the lock.
-    #[must_use]
-    pub fn into_lock(self) -> PinLock {
-        self.lock
     }
 
     /// Pins a program in the place of the one that is pinned.
