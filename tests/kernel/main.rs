@@ -3,3 +3,4 @@
 mod fixture;
 mod attach;
 mod maps;
+mod explain;

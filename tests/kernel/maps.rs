@@ -7,13 +7,27 @@ use std::{
 
 use proxy_agent::{
     agent::{DataPath as _, Subject},
-    apply::{Applier, KernelPath, adopt, grace::Grace, kernel::Access, maps::ServiceMaps},
+    apply::{
+        Applier, KernelPath, adopt,
+        grace::Grace,
+        kernel::{Access, KernelArray, KernelHash},
+        map::Table as _,
+        maps::ServiceMaps,
+    },
     cli::CapacityArgs,
     datapath::barrier::Barrier,
     desired::{
         Changes, DesiredEndpoint, DesiredFrontend, DesiredNode, DesiredService, FamilyKind, FrontendKind, NodePorts,
         PodDetector, Protocol, ProxyMode, ServicePortId, Views,
     },
+    host,
+};
+use proxy_common::{
+    family::V4,
+    flow::{FlowKey, FlowRecord, FlowRef, Life, flag},
+    net::{Ip4, Port},
+    phase::Phase,
+    schema,
 };
 
 use crate::fixture::{Node, apply, until};
@@ -206,4 +220,48 @@ fn a_grace_period_lets_memory_be_used_again() {
         applier.usage().waiting == 0
     });
     assert_eq!(applier.usage().cells, before + 1 + 2);
+}
+
+#[test]
+fn flows_go_with_the_address_that_masquerades_them() {
+    let node = Node::new();
+    drop(node.open());
+    let maps = node.pins().maps();
+    let mut records = KernelArray::<FlowRecord<V4>>::open(&maps, &schema::RECORDS_V4).expect("the map");
+    let mut flows = KernelHash::<FlowKey<V4>, FlowRef>::open(&maps, &schema::FLOWS_V4).expect("the map");
+    let record = |index: u8| FlowRecord::<V4> {
+        life: Life::new(1, Phase::Established),
+        client: Ip4([203, 0, 113, index]),
+        dialled: Ip4([198, 51, 100, 80]),
+        backend: Ip4([10, 1, 0, 1]),
+        masquerade: Ip4([192, 0, 2, index]),
+        masquerade_port: Port::new(10_000 + u16::from(index)),
+        protocol: 6,
+        flags: flag::MASQUERADE,
+        ..FlowRecord::default()
+    };
+    for index in [1, 2] {
+        let flow = record(index);
+        records.put(&index.into(), &flow).expect("room");
+        for key in [FlowKey::wire(&flow.request()), FlowKey::wire(&flow.reply())] {
+            flows
+                .put(
+                    &key,
+                    &FlowRef {
+                        index: index.into(),
+                        sequence: 1,
+                    },
+                )
+                .expect("room");
+        }
+    }
+    let gone = ["192.0.2.1".parse().expect("an address")].into();
+    assert_eq!(host::flows::forget(&maps, &gone).expect("the maps can be written"), 1);
+    let left: Vec<_> = flows
+        .entries()
+        .expect("the map")
+        .into_iter()
+        .map(|(_, flow)| flow.index)
+        .collect();
+    assert_eq!(left, [2, 2]);
 }

@@ -215,7 +215,10 @@ fn end_of_log(process: &Process) -> String {
 }
 
 /// The binary under test: what `FAIRLEAD` names, or the release build of this checkout.
-fn binary() -> Result<PathBuf> {
+///
+/// # Errors
+/// If there is none.
+pub fn binary() -> Result<PathBuf> {
     let path = match std::env::var_os("FAIRLEAD") {
         Some(path) => PathBuf::from(path),
         None => {
