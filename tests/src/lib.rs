@@ -13,4 +13,5 @@ pub mod manifests;
 pub mod agent;
 pub mod probe;
 pub mod programmed;
+pub mod packets;
 pub mod demo;

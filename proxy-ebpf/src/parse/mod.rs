@@ -36,6 +36,8 @@ pub struct Segment<F: Family> {
     pub fragment: Fragment,
     /// Whether the packet may open a flow: a SYN, an INIT, a datagram.
     pub opens: bool,
+    /// Whether it is a datagram without checksum (RFC 768).
+    pub unsummed: bool,
     /// TCP's control bits.
     pub flags: TcpFlags,
     /// TCP's sequence number, host byte order.

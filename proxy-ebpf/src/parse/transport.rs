@@ -51,6 +51,7 @@ pub(super) fn segment<F: Parse>(
         end: header.end,
         fragment: header.fragment,
         opens: false,
+        unsummed: false,
         flags: TcpFlags::default(),
         sequence: 0,
     };
@@ -86,6 +87,7 @@ pub(super) fn segment<F: Parse>(
                 return Err(Reason::BadHeader);
             }
             segment.set_ports(bytes.field::<0, 4>());
+            segment.unsummed = bytes.number::<6>() == 0;
             segment.opens = true;
         }
         Protocol::Sctp => {

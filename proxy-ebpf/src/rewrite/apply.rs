@@ -41,7 +41,8 @@ pub fn apply<F: Parse>(frame: &mut impl Frame, segment: &Segment<F>, plan: &Plan
         optional: old.protocol == Protocol::Udp,
     };
     // SCTP's checksum knows no addresses (RFC 9260 section 6.8).
-    let transport = (has_ports && !is_sctp).then_some(sum);
+    let has_sum = has_ports && !is_sctp && !segment.unsummed;
+    let transport = has_sum.then_some(sum);
     F::replace_addresses(
         frame,
         0,
@@ -62,7 +63,7 @@ pub fn apply<F: Parse>(frame: &mut impl Frame, segment: &Segment<F>, plan: &Plan
     }
     let sums = Sums {
         header: None,
-        transport: Some(TransportSum { pseudo: false, ..sum }),
+        transport: has_sum.then_some(TransportSum { pseudo: false, ..sum }),
     };
     frame.replace::<4>(segment.transport, &before, &after, sums)
 }

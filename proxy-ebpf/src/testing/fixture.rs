@@ -16,6 +16,8 @@ use super::{
     who::{TestFamily, Who},
 };
 
+/// The first masquerade port.
+pub const FIRST_PORT: u16 = 61_000;
 /// The interface of the port of the bridge behind which the pods are.
 pub const POD_PORT: u32 = 110;
 /// The pods' bridge.
@@ -150,6 +152,8 @@ pub struct Fixture<F: TestFamily> {
     own: Vec<(F::Address, u32)>,
     devices: Vec<(u32, Device)>,
     busy_ports: Vec<u16>,
+    /// UDP sockets of the host.
+    pub sockets: Vec<(Who, u16)>,
 }
 
 impl<F: TestFamily> Default for Fixture<F> {
@@ -166,7 +170,7 @@ impl<F: TestFamily> Default for Fixture<F> {
                 host_netns: 1,
                 flags: node_flag::DETECT_NETWORK | node_flag::FIB_SOURCE,
                 records: 64,
-                masquerade_first: 61_000,
+                masquerade_first: u32::from(FIRST_PORT),
                 masquerade_count: 1_000,
                 pods: F::address(Who::Pod(0)),
                 pods_mask: F::pods_mask(),
@@ -182,6 +186,7 @@ impl<F: TestFamily> Default for Fixture<F> {
                 (UPLINK, device(0, UPLINK, PORT_MAC)),
             ],
             busy_ports: Vec::new(),
+            sockets: Vec::new(),
         }
     }
 }
@@ -227,6 +232,19 @@ impl<F: TestFamily> Fixture<F> {
     #[must_use]
     pub fn busy_port(mut self, port: u16) -> Self {
         self.busy_ports.push(port);
+        self
+    }
+
+    /// With one masquerade port, so that a test knows which is taken: the first of the range.
+    #[must_use]
+    pub fn one_port(self) -> Self {
+        self.config(|config| config.masquerade_count = 1)
+    }
+
+    /// With a UDP socket of the host.
+    #[must_use]
+    pub fn listening(mut self, who: Who, port: u16) -> Self {
+        self.sockets.push((who, port));
         self
     }
 

@@ -40,6 +40,8 @@ pub struct Sent {
 
 /// Something that packets are put through.
 pub trait Machine<F: TestFamily> {
+    /// Puts a fixture in place of all that was.
+    fn reset(&mut self, fixture: &Fixture<F>);
     /// Puts a packet through.
     fn send(&mut self, way: Way, packet: impl Into<Wire>) -> Sent;
     /// Its maps.
@@ -65,6 +67,10 @@ impl<F: TestFamily> Host<F> {
 }
 
 impl<F: TestFamily> Machine<F> for Host<F> {
+    fn reset(&mut self, fixture: &Fixture<F>) {
+        *self = Host::new(fixture);
+    }
+
     fn send(&mut self, way: Way, packet: impl Into<Wire>) -> Sent {
         run(&self.node, &mut self.work, way, &packet.into())
     }
@@ -102,7 +108,10 @@ pub fn run<F: TestFamily>(node: &MemoryNode<F>, work: &mut Work<F>, way: Way, wi
 fn arrival(interface: u32, wire: &Wire) -> Arrival {
     let to: [u8; 6] = wire.bytes[..6].try_into().expect("a frame has a receiver");
     let other_host = to != super::packet::PORT_MAC;
-    let number = u16::from_be_bytes([wire.bytes[14], wire.bytes[15]]) & 0x0fff;
+    let number = wire
+        .bytes
+        .get(14..16)
+        .map_or(0, |tag| u16::from_be_bytes([tag[0], tag[1]]) & 0x0fff);
     Arrival {
         interface,
         other_host,

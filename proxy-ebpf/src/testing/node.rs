@@ -13,7 +13,7 @@ use proxy_common::{
     flow::{FlowKey, FlowRecord, FlowRef, Life},
     fragment::{FragmentKey, FragmentPorts},
     frontend::{Frontend, FrontendKey},
-    net::{Peer, Protocol, Tuple},
+    net::{Port, Protocol, Tuple},
     node::{Device, NodeConfig, node_flag},
     schema::{self, MapKind, MapSpec},
 };
@@ -38,7 +38,7 @@ pub struct MemoryNode<F: TestFamily> {
     dice: RefCell<VecDeque<u32>>,
     rolled: Cell<u32>,
     routes: BTreeMap<F::Address, Route<F>>,
-    sockets: Vec<Peer<F>>,
+    sockets: Vec<(F::Address, Port)>,
     /// What a record was when it was last asked for. A reader keeps what it was given, as it keeps a place in the
     /// kernel's array: so nothing of it is ever taken back.
     records: RefCell<BTreeMap<u32, &'static FlowRecord<F>>>,
@@ -64,7 +64,11 @@ impl<F: TestFamily> MemoryNode<F> {
             dice: RefCell::default(),
             rolled: Cell::new(0),
             routes: BTreeMap::new(),
-            sockets: Vec::new(),
+            sockets: fixture
+                .sockets
+                .iter()
+                .map(|(who, port)| (F::address(*who), Port::new(*port)))
+                .collect(),
             records: RefCell::default(),
             interruption: RefCell::new(None),
             hash_look_ups: Cell::new(0),
@@ -88,11 +92,6 @@ impl<F: TestFamily> MemoryNode<F> {
     /// Routes an address another way.
     pub fn set_route(&mut self, who: Who, route: Route<F>) {
         self.routes.insert(F::address(who), route);
-    }
-
-    /// Opens a UDP socket of the host.
-    pub fn open_socket(&mut self, peer: Peer<F>) {
-        self.sockets.push(peer);
     }
 
     /// Takes away the node's facts, as before the agent has written them.
@@ -330,6 +329,7 @@ impl<F: TestFamily> Routes<F> for MemoryNode<F> {
     }
 
     fn has_udp_socket(&self, tuple: &Tuple<F>) -> bool {
-        tuple.protocol == Protocol::Udp && self.sockets.contains(&tuple.destination)
+        let asked = (tuple.destination.address, tuple.destination.port);
+        tuple.protocol == Protocol::Udp && self.sockets.contains(&asked)
     }
 }

@@ -102,8 +102,7 @@ fn a_wrong_byte_is_found(#[case] at: usize, #[case] fault: &str) {
 #[test]
 fn a_wrong_byte_in_a_quote_is_found() {
     fn of<F: TestFamily>() {
-        let quoted = udp::<F>((Pod(2), 4000), (ClusterIp(1), 80)).payload(b"hello").packet();
-        let mut bad = quoted.clone();
+        let mut bad = udp::<F>((Pod(2), 4000), (ClusterIp(1), 80)).payload(b"hello").packet();
         *bad.last_mut().expect("it has bytes") ^= 1;
         let error = icmp_error::<F>(Router, Pod(2), Complaint::TimeExceeded, &bad).packet();
         assert_eq!(faults::<F>(&error), ["in the quote: the UDP checksum is wrong"]);

@@ -54,7 +54,7 @@ impl Skb {
         if VLAN.contains(&ethertype) {
             let tag = frame.read::<4>(0);
             frame.base = ETHERNET + TAG;
-            tagged = true;
+            tagged |= tag.is_some_and(|tag| u32::from(tag.number::<0>()) & VLAN_NUMBER != 0);
             ethertype = tag.map_or(0, |tag| tag.number::<2>());
         }
         (frame, Link { ethertype, tagged })

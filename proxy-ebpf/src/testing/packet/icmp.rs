@@ -66,6 +66,24 @@ pub fn icmp_error<F: TestFamily>(from: Who, to: Who, complaint: Complaint, quote
     message(from, to, kind, code, rest).payload(quoted)
 }
 
+/// What a node answers to a packet that it refuses: from the address that was dialled, with the begin of the packet.
+#[must_use]
+pub fn refusal<F: TestFamily>(refused: &Draft<F>) -> Draft<F> {
+    let packet = refused.packet();
+    let quote = packet.len().min(128) / 4 * 4;
+    let (kind, code, rest) = Complaint::PortUnreachable.head(F::KIND);
+    let (from, to) = (refused.destination.address, refused.source.address);
+    let end = |address| Peer::new(address, Port::default());
+    let mut draft = Draft::new(end(from), end(to), Body::Icmp { kind, code, rest }).payload(&packet[..quote]);
+    draft.link.to = refused.link.from;
+    draft.link.from = refused.link.to;
+    draft.network.identification = 0;
+    if F::KIND == FamilyKind::V4 {
+        draft.network.class = 0xc0;
+    }
+    draft
+}
+
 /// The news that a packet would better go by another router.
 #[must_use]
 pub fn redirect<F: TestFamily>(from: Who, to: Who, gateway: Who, quoted: &[u8]) -> Draft<F> {

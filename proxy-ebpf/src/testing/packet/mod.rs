@@ -11,10 +11,10 @@ pub mod link;
 use proxy_common::net::{Peer, Protocol};
 
 use super::who::TestFamily;
-pub use icmp::{Complaint, echo, icmp_error, redirect};
+pub use icmp::{Complaint, echo, icmp_error, redirect, refusal};
 pub use link::{BRIDGE_MAC, Link, PEER_MAC, PORT_MAC, Wire};
 use network::Network;
-pub use transport::{Body, raw, sctp, tcp, udp};
+pub use transport::{Body, answer, data, opening, raw, sctp, tcp, udp};
 
 /// A packet that is being written.
 #[derive(Clone, Debug)]

@@ -14,6 +14,10 @@ use crate::parse::Parse;
 /// What a network header says besides addresses and protocol.
 #[derive(Clone, Debug)]
 pub struct Network {
+    /// The length that the header says, if it shall lie.
+    pub length: Option<u16>,
+    /// Type of service.
+    pub class: u8,
     /// Time to live, hop limit.
     pub hops: u8,
     /// The identification of a fragmented packet.
@@ -29,6 +33,8 @@ pub struct Network {
 impl Default for Network {
     fn default() -> Self {
         Network {
+            length: None,
+            class: 0,
             hops: 64,
             identification: 0x1234,
             fragment: None,
@@ -55,11 +61,9 @@ impl Build for V4 {
         header.extend_from_slice(&network.options);
         header.resize(header.len().next_multiple_of(4), 0);
         header[0] = 0x40 | u8::try_from(header.len() / 4).expect("at most 40 bytes of options");
-        put(
-            &mut header,
-            2,
-            length(20 + network.options.len().next_multiple_of(4) + message.len()),
-        );
+        header[1] = network.class;
+        let whole = header.len() + message.len();
+        put(&mut header, 2, network.length.unwrap_or_else(|| length(whole)));
         put(&mut header, 4, (network.identification & 0xffff) as u16);
         if let Some((offset, more)) = network.fragment {
             put(&mut header, 6, (offset / 8) | if more { 0x2000 } else { 0 });
@@ -98,8 +102,7 @@ impl Build for V6 {
         }
         packet.extend_from_slice(message);
         packet[0] = 0x60;
-        put(&mut packet, 4, length(0));
-        let behind = length(packet.len() - 40);
+        let behind = network.length.unwrap_or_else(|| length(packet.len() - 40));
         put(&mut packet, 4, behind);
         packet[6] = numbers[0];
         packet[7] = network.hops;
@@ -142,6 +145,13 @@ impl<F: super::super::who::TestFamily> Draft<F> {
     #[must_use]
     pub fn hops(mut self, hops: u8) -> Self {
         self.network.hops = hops;
+        self
+    }
+
+    /// With a header that says this length, whatever it is.
+    #[must_use]
+    pub fn length(mut self, length: u16) -> Self {
+        self.network.length = Some(length);
         self
     }
 

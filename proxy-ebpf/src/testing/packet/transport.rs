@@ -1,6 +1,6 @@
 //! Transport headers.
 
-use proxy_common::{family::FamilyKind, phase::TcpFlags};
+use proxy_common::{family::FamilyKind, net::Protocol, phase::TcpFlags};
 
 use super::{
     Draft, icmp,
@@ -73,6 +73,37 @@ pub fn udp<F: TestFamily>(from: impl IntoPeer<F>, to: impl IntoPeer<F>) -> Draft
 #[must_use]
 pub fn sctp<F: TestFamily>(from: impl IntoPeer<F>, to: impl IntoPeer<F>) -> Draft<F> {
     Draft::new(from.peer(), to.peer(), Body::Sctp { chunk: 1 })
+}
+
+/// The packet that opens a flow.
+#[must_use]
+pub fn opening<F: TestFamily>(protocol: Protocol, from: impl IntoPeer<F>, to: impl IntoPeer<F>) -> Draft<F> {
+    match protocol {
+        Protocol::Tcp => tcp(from, to).syn(),
+        Protocol::Udp => udp(from, to).payload(b"question"),
+        Protocol::Sctp => sctp(from, to).payload(&[0; 16]),
+    }
+}
+
+/// The first packet of the other side.
+#[must_use]
+pub fn answer<F: TestFamily>(protocol: Protocol, from: impl IntoPeer<F>, to: impl IntoPeer<F>) -> Draft<F> {
+    match protocol {
+        Protocol::Tcp => tcp(from, to).syn_ack(),
+        Protocol::Udp => udp(from, to).payload(b"the answer"),
+        Protocol::Sctp => sctp(from, to).chunk(2).payload(&[0; 20]),
+    }
+}
+
+/// A packet in the middle of a conversation.
+#[must_use]
+pub fn data<F: TestFamily>(protocol: Protocol, from: impl IntoPeer<F>, to: impl IntoPeer<F>) -> Draft<F> {
+    match protocol {
+        Protocol::Tcp => tcp(from, to),
+        Protocol::Udp => udp(from, to),
+        Protocol::Sctp => sctp(from, to).chunk(0),
+    }
+    .payload(b"some of many bytes")
 }
 
 /// A packet of any protocol.

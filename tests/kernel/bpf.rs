@@ -1,0 +1,187 @@
+//! `bpf(2)`, as far as tests need it: maps as bytes, and test-runs with a context and flags that aya has no room for.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd as _},
+};
+
+use bytemuck::{Pod, Zeroable};
+use nix::libc;
+
+const MAP_LOOKUP_ELEM: i32 = 1;
+const MAP_UPDATE_ELEM: i32 = 2;
+const MAP_DELETE_ELEM: i32 = 3;
+const MAP_GET_NEXT_KEY: i32 = 4;
+const PROG_TEST_RUN: i32 = 10;
+
+/// Lets the kernel sum up the packet as a card would, and compare that with the packet afterwards: `EBADMSG` if a
+/// program has not kept the sum (`BPF_F_TEST_SKB_CHECKSUM_COMPLETE`, Linux 6.16).
+pub(crate) const CHECKSUM_COMPLETE: u32 = 1 << 2;
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Element {
+    map: u32,
+    zero: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct TestRun {
+    program: u32,
+    returned: u32,
+    data_size_in: u32,
+    data_size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+    context_size_in: u32,
+    context_size_out: u32,
+    context_in: u64,
+    context_out: u64,
+    flags: u32,
+    cpu: u32,
+    batch: u32,
+    zero: u32,
+}
+
+/// What of `struct __sk_buff` a test-run may set.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Context {
+    before: [u32; 10],
+    interface: u32,
+    between: [u32; 30],
+    segments: u32,
+    socket: u64,
+    segment_size: u32,
+    time_type: u32,
+    hardware_time: u64,
+}
+
+const _: () = {
+    assert!(core::mem::offset_of!(Context, interface) == 40);
+    assert!(core::mem::offset_of!(Context, segments) == 164);
+    assert!(core::mem::offset_of!(Context, segment_size) == 176);
+    assert!(size_of::<Context>() == 192);
+};
+
+impl Context {
+    /// A packet at an interface that stands for so many segments; 0: it is one.
+    pub(crate) fn new(interface: u32, segments: u32) -> Self {
+        Context {
+            interface,
+            segments,
+            segment_size: if segments == 0 { 0 } else { 1000 },
+            ..Context::zeroed()
+        }
+    }
+}
+
+/// How a test-run went.
+pub(crate) struct Ran {
+    /// What the program returned.
+    pub(crate) returned: i32,
+    /// The packet afterwards.
+    pub(crate) data: Vec<u8>,
+    /// How long one run took, ns, on average.
+    pub(crate) duration: u32,
+}
+
+/// Writes an entry.
+pub(crate) fn update(map: impl AsFd, key: &[u8], value: &[u8]) -> io::Result<()> {
+    let value = value.as_ptr() as u64;
+    call(MAP_UPDATE_ELEM, &mut element(map, key, value)).map(drop)
+}
+
+/// Reads an entry of so many bytes.
+pub(crate) fn look_up(map: impl AsFd, key: &[u8], size: usize) -> io::Result<Option<Vec<u8>>> {
+    let mut value = vec![0; size];
+    let found = call(MAP_LOOKUP_ELEM, &mut element(map, key, value.as_mut_ptr() as u64));
+    absent(found).map(|found| found.then_some(value))
+}
+
+/// Deletes an entry, if it is there.
+pub(crate) fn delete(map: impl AsFd, key: &[u8]) -> io::Result<()> {
+    absent(call(MAP_DELETE_ELEM, &mut element(map, key, 0))).map(drop)
+}
+
+/// All keys of a map.
+pub(crate) fn keys(map: impl AsFd + Copy, size: usize) -> io::Result<Vec<Vec<u8>>> {
+    let mut keys: Vec<Vec<u8>> = Vec::new();
+    loop {
+        let mut next = vec![0; size];
+        let mut element = element(map, &[], next.as_mut_ptr() as u64);
+        element.key = keys.last().map_or(0, |key| key.as_ptr() as u64);
+        if !absent(call(MAP_GET_NEXT_KEY, &mut element))? {
+            return Ok(keys);
+        }
+        keys.push(next);
+    }
+}
+
+/// Runs a program over a packet; the packet may grow by up to 256 bytes.
+pub(crate) fn test_run(program: impl AsFd, data: &[u8], context: &Context, repeat: u32, flags: u32) -> io::Result<Ran> {
+    let mut out = vec![0; data.len() + 256];
+    let mut attributes = TestRun {
+        program: number(program),
+        data_size_in: length(data),
+        data_size_out: length(&out),
+        data_in: data.as_ptr() as u64,
+        data_out: out.as_mut_ptr() as u64,
+        repeat,
+        context_size_in: length(bytemuck::bytes_of(context)),
+        context_in: core::ptr::from_ref(context) as u64,
+        flags,
+        ..TestRun::zeroed()
+    };
+    call(PROG_TEST_RUN, &mut attributes)?;
+    out.truncate(attributes.data_size_out as usize);
+    Ok(Ran {
+        returned: attributes.returned.cast_signed(),
+        data: out,
+        duration: attributes.duration,
+    })
+}
+
+fn element(map: impl AsFd, key: &[u8], value: u64) -> Element {
+    Element {
+        map: number(map),
+        zero: 0,
+        key: key.as_ptr() as u64,
+        value,
+        flags: 0,
+    }
+}
+
+/// Whether an entry was there.
+fn absent(result: io::Result<i32>) -> io::Result<bool> {
+    match result {
+        Ok(_) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn number(fd: impl AsFd) -> u32 {
+    fd.as_fd().as_raw_fd().cast_unsigned()
+}
+
+fn length(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).expect("a packet is short")
+}
+
+fn call<T: Pod>(command: i32, attributes: &mut T) -> io::Result<i32> {
+    // SAFETY: the kernel reads and writes at most the given size of `attributes`, any bytes of which are a value. The
+    // addresses in it are of buffers that the callers above own, that outlive the call, and whose sizes are those of the
+    // map's keys and values or are given beside them.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, core::ptr::from_mut(attributes), size_of::<T>()) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    i32::try_from(result).map_err(io::Error::other)
+}
