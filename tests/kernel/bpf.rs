@@ -88,8 +88,6 @@ pub(crate) struct Ran {
     pub(crate) returned: i32,
     /// The packet afterwards.
     pub(crate) data: Vec<u8>,
-    /// How long one run took, ns, on average.
-    pub(crate) duration: u32,
 }
 
 /// Writes an entry.
@@ -144,7 +142,6 @@ pub(crate) fn test_run(program: impl AsFd, data: &[u8], context: &Context, repea
     Ok(Ran {
         returned: attributes.returned.cast_signed(),
         data: out,
-        duration: attributes.duration,
     })
 }
 

@@ -14,7 +14,7 @@ use proxy_ebpf::{
     testing::{
         fixture::Fixture,
         machine::{Machine, Sent, Way},
-        maps::{Maps, TypedMaps as _},
+        maps::Maps,
         packet::{Wire, tcp},
         who::{TestFamily, Who},
     },
@@ -179,16 +179,4 @@ fn listen<F: TestFamily>(who: Who, port: u16) -> UdpSocket {
         .or_else(|_| <[u8; 16]>::try_from(bytes.as_slice()).map(IpAddr::from))
         .expect("an address");
     UdpSocket::bind((address, port)).unwrap_or_else(|error| panic!("{address}:{port}: {error}"))
-}
-
-/// What the program that explains says of a packet.
-///
-/// # Errors
-/// The kernel's.
-pub(crate) fn explain(kernel: &Kernel, interface: u32, wire: &Wire) -> io::Result<proxy_common::explain::Explanation> {
-    kernel.run("explain", interface, wire, true)?;
-    Ok(kernel
-        .programs
-        .value(&schema::EXPLANATION, &0_u32)
-        .expect("an array's entry"))
 }
