@@ -81,7 +81,8 @@ pub fn difference(old: [u8; 4], new: [u8; 4], behind: u32) -> u32 {
     crc
 }
 
-/// Replaces the ports of an SCTP packet that stretches from `transport` to `end`, and its checksum.
+/// Replaces the ports of an SCTP packet that stretches from `transport` to `end`, and its checksum. One of zero is not
+/// there yet: the card, or the kernel before it, computes it over the whole packet with zero in its place.
 #[inline(always)]
 pub(super) fn replace_ports(
     frame: &mut impl Frame,
@@ -94,6 +95,9 @@ pub(super) fn replace_ports(
     let changed = difference(old.0, new.0, end.saturating_sub(transport + 4));
     let updated = Bytes((u32::from_le_bytes(checksum.0) ^ changed).to_le_bytes());
     frame.replace::<4>(transport, old, new, Sums::default())?;
+    if checksum.0 == [0; 4] {
+        return Ok(());
+    }
     frame.replace::<4>(transport + 8, &checksum, &updated, Sums::default())
 }
 
