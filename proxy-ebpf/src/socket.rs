@@ -29,7 +29,8 @@ pub trait Socket<F: Family> {
     fn netns(&self) -> u64;
     /// `COVERED`: whether that namespace's edge translates its packets.
     fn is_covered(&self) -> bool;
-    /// Whether an address means this machine itself.
+    /// Whether an address means this machine itself: a loopback address, or the unspecified one, which is dialled as if
+    /// it were one.
     fn is_loopback(&self, address: &F::Address) -> bool;
     /// What the socket remembers, with room made if it remembers nothing yet and `create` is set.
     fn peers(&self, create: bool) -> Option<&SocketPeers<F>>;
@@ -76,6 +77,7 @@ pub fn dial<F: Family>(
             known.dialled == peer.address && known.dialled_port == peer.port
         })
         && socket.is_eligible(remembered.1.endpoint)
+        && is_target(node, &remembered.1, protocol)
     {
         socket.remember(
             remembered.0,
@@ -115,6 +117,14 @@ pub fn dialled_name<F: Family>(node: &impl Clock, socket: &impl Socket<F>, backe
         },
     );
     Some(Peer::new(peer.dialled, peer.dialled_port))
+}
+
+/// Whether what a socket remembers still is an endpoint's address. Sockets do not keep an endpoint's number from being
+/// given to another.
+#[inline(always)]
+fn is_target<F: Family>(node: &impl Tables<F>, known: &SocketPeer<F>, protocol: Protocol) -> bool {
+    let backend = Peer::new(known.backend, known.backend_port);
+    node.is_target(&FrontendKey::new(backend, protocol))
 }
 
 #[inline(always)]

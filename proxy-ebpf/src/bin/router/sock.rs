@@ -166,5 +166,9 @@ macro_rules! socket {
     };
 }
 
-socket!(V4, SOCKETS_V4, |address: &Ip4| address.0[0] == 127);
-socket!(V6, SOCKETS_V6, |address: &Ip6| address.to_halves() == (0, 1));
+socket!(V4, SOCKETS_V4, |address: &Ip4| address.0[0] == 127
+    || address.to_u32() == 0);
+socket!(V6, SOCKETS_V6, |address: &Ip6| matches!(
+    address.to_halves(),
+    (0, 0 | 1)
+));
