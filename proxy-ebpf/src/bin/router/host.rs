@@ -20,6 +20,8 @@ const AF_INET6: u8 = 10;
 const SKIP_NEIGH_AND_SOURCE: u32 = 1 << 2 | 1 << 4;
 const SUCCESS: i64 = 0;
 const NO_NEIGHBOUR: i64 = 7;
+/// The packet is longer than the device takes: the route is known all the same, and the stack cuts it or says so.
+const TOO_LONG: i64 = 8;
 const CURRENT_NETNS: u64 = u64::MAX;
 
 /// The kernel, as far as the library asks it: through the program's context.
@@ -59,7 +61,7 @@ impl Kernel {
         let size = size_of::<bpf_fib_lookup>() as i32;
         // SAFETY: the context is the program's own, the query is on the stack and of the given size.
         let result = unsafe { fib_lookup(self.context, query, size, flags) };
-        result == SUCCESS || result == NO_NEIGHBOUR
+        matches!(result, SUCCESS | NO_NEIGHBOUR | TOO_LONG)
     }
 }
 

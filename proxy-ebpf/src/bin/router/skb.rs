@@ -20,7 +20,8 @@ const ETHERNET: u32 = 14;
 const TAG: u32 = 4;
 const VLAN: [u16; 2] = [0x8100, 0x88a8];
 const VLAN_NUMBER: u32 = 0x0fff;
-const PACKET_OTHERHOST: u32 = 3;
+/// `pkt_type` of frames to everybody, to a group, and to somebody else.
+const NOT_FOR_THIS_DEVICE: core::ops::RangeInclusive<u32> = 1..=3;
 const ADJ_ROOM_MAC: u32 = 1;
 const BPF_ADJ_ROOM_NO_CSUM_RESET: u64 = 1 << 5;
 
@@ -92,7 +93,7 @@ impl Skb {
     /// How the frame came in.
     #[inline(always)]
     pub(crate) fn arrival(&self, link: &Link) -> Arrival {
-        let other_host = self.buff().pkt_type == PACKET_OTHERHOST;
+        let other_host = NOT_FOR_THIS_DEVICE.contains(&self.buff().pkt_type);
         let mac = if other_host {
             self.read_link::<6>(0).map_or([0; 6], |mac| mac.0)
         } else {
