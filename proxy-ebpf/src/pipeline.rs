@@ -140,14 +140,16 @@ fn enter<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &mut Work
         return done(work, Verdict::pass(reason));
     }
     work.key = FlowKey::wire(&work.segment.tuple);
-    let Some(flow) = track::find(node, &work.key).filter(|flow| !begins_anew(node, flow, &work.segment)) else {
+    let known = track::find(node, &work.key)
+        .and_then(|flow| Some((flow, wire_direction(flow.record, &work.segment.tuple)?)))
+        .filter(|(flow, _)| !begins_anew(node, flow, &work.segment));
+    let Some((flow, direction)) = known else {
         return if work.segment.opens {
             Step::Open
         } else {
             done(work, Verdict::pass(Reason::NoFlow))
         };
     };
-    let direction = wire_direction(flow.record, &work.segment.tuple);
     // Replies are noted where they leave: there all of them pass, masqueraded or not.
     if direction == Direction::Request {
         track::note(node, &flow, direction, work.segment.flags);
@@ -165,7 +167,8 @@ fn enter<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &mut Work
 /// Translates the packet that has opened a flow.
 #[inline(never)]
 fn enter_opened<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &Work<F>) -> Verdict {
-    let Some(flow) = track::read(node, work.flow) else {
+    // Another processor's flow may have been taken instead: it must be of the same request.
+    let Some(flow) = track::read(node, work.flow).filter(|flow| flow.record.request() == work.segment.tuple) else {
         return Verdict::drop(Reason::TupleClash);
     };
     rewrite_segment(
@@ -187,12 +190,16 @@ fn begins_anew<F: Parse>(node: &impl Node<F>, flow: &Flow<'_, F>, segment: &Segm
     anew
 }
 
+/// Which way a packet goes whose key led to a record; none if the record is not its flow's. A place in the table that is
+/// given to another key while it is read leads to that key's record: so what a key leads to is compared, not believed.
 #[inline(always)]
-fn wire_direction<F: Family>(record: &FlowRecord<F>, tuple: &Tuple<F>) -> Direction {
+fn wire_direction<F: Family>(record: &FlowRecord<F>, tuple: &Tuple<F>) -> Option<Direction> {
     if record.request() == *tuple {
-        Direction::Request
+        Some(Direction::Request)
+    } else if record.reply() == *tuple {
+        Some(Direction::Reply)
     } else {
-        Direction::Reply
+        None
     }
 }
 
@@ -258,6 +265,10 @@ fn is_bad_source<F: Family>(node: &impl Tables<F>, tuple: &Tuple<F>) -> bool {
 /// The first packet of a flow: to a service, or straight to an endpoint of one.
 #[inline(never)]
 fn first_packet<F: Parse, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
+    // Nobody is sent to the unspecified address, which stands for node ports among the frontends.
+    if work.segment.tuple.destination.address == F::Address::default() {
+        return Err(Verdict::pass(Reason::NoService));
+    }
     let config = node.config().ok_or(Verdict::pass(Reason::NoService))?;
     match decide(node, config, work.interface, &work.segment.tuple) {
         Ok(decision) => {
@@ -292,10 +303,11 @@ fn leave<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &mut Work
         return done(work, Verdict::pass(reason));
     }
     work.key = FlowKey::canonical(&work.segment.tuple);
-    let Some(flow) = track::find(node, &work.key) else {
+    let known = track::find(node, &work.key)
+        .and_then(|flow| Some((flow, canonical_direction(flow.record, &work.segment.tuple)?)));
+    let Some((flow, direction)) = known else {
         return done(work, Verdict::pass(Reason::NoFlow));
     };
-    let direction = canonical_direction(flow.record, &work.segment.tuple);
     if direction == Direction::Reply {
         track::note(node, &flow, direction, work.segment.flags);
     }
@@ -303,12 +315,16 @@ fn leave<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &mut Work
     done(work, verdict)
 }
 
+/// The same inside the host.
 #[inline(always)]
-fn canonical_direction<F: Family>(record: &FlowRecord<F>, tuple: &Tuple<F>) -> Direction {
-    if tuple.destination == record.backend() && tuple.source == record.inner_client() {
-        Direction::Request
+fn canonical_direction<F: Family>(record: &FlowRecord<F>, tuple: &Tuple<F>) -> Option<Direction> {
+    let (client, backend) = (record.inner_client(), record.backend());
+    if tuple.destination == backend && tuple.source == client {
+        Some(Direction::Request)
+    } else if tuple.source == backend && tuple.destination == client {
+        Some(Direction::Reply)
     } else {
-        Direction::Reply
+        None
     }
 }
 
@@ -350,7 +366,8 @@ fn enter_error<F: Parse, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(),
     let answered = work.error.tuple.reversed();
     work.key = FlowKey::wire(&answered);
     let flow = track::find(node, &work.key).ok_or(Verdict::pass(Reason::IcmpUnrelated))?;
-    work.plan = Plan::ingress(flow.record, wire_direction(flow.record, &answered));
+    let direction = wire_direction(flow.record, &answered).ok_or(Verdict::pass(Reason::IcmpUnrelated))?;
+    work.plan = Plan::ingress(flow.record, direction);
     worth_rewriting(work)
 }
 
@@ -360,7 +377,8 @@ fn leave_error<F: Parse, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(),
     let answered = work.error.tuple.reversed();
     work.key = FlowKey::canonical(&answered);
     let flow = track::find(node, &work.key).ok_or(Verdict::pass(Reason::IcmpUnrelated))?;
-    work.plan = Plan::egress(flow.record, canonical_direction(flow.record, &answered));
+    let direction = canonical_direction(flow.record, &answered).ok_or(Verdict::pass(Reason::IcmpUnrelated))?;
+    work.plan = Plan::egress(flow.record, direction);
     worth_rewriting(work)
 }
 

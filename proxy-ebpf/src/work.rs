@@ -6,7 +6,7 @@
 
 use proxy_common::{
     family::Family,
-    flow::{FlowKey, FlowRef},
+    flow::{FlowKey, FlowRef, Life},
     net::{Peer, Port},
     reason::Reason,
 };
@@ -63,6 +63,8 @@ pub struct Search {
     pub loss: u8,
     /// That record.
     pub best: FlowRef,
+    /// Its owner and phase when it was looked at: it is given up only if both are the same still.
+    pub best_life: Life,
 }
 
 impl<F: Family> Default for Work<F> {

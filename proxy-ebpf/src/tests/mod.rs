@@ -1,4 +1,6 @@
 //! Tests of the whole library, stage by stage, in the order in which a packet meets them.
 
 mod builder;
+mod processors;
 mod translation;
+mod unusual;

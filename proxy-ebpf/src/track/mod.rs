@@ -25,11 +25,11 @@ pub struct Flow<'a, F: Family> {
     pub record: &'a FlowRecord<F>,
 }
 
-/// The live flow that has a key.
+/// The live flow that has a key. One that is being opened has keys before its record is filled: it is not known yet.
 #[inline(always)]
 pub fn find<'a, F: Family, N: Tables<F> + Clock>(node: &'a N, key: &FlowKey<F>) -> Option<Flow<'a, F>> {
     let at = node.flow(key)?;
-    read(node, at).filter(|flow| !is_expired(flow, node.now()))
+    read(node, at).filter(|flow| flow.life.phase() != Phase::Claimed && !is_expired(flow, node.now()))
 }
 
 /// The flow that a reference means, unless its record has changed hands.
@@ -58,10 +58,11 @@ pub(crate) fn is_expired<F: Family>(flow: &Flow<'_, F>, now: u64) -> bool {
     is_past(flow.record, flow.life.phase(), now)
 }
 
-/// The same of a record whose phase was read apart from it.
+/// The same of a record whose phase was read apart from it. What a claimed record says is its former owner's: it never
+/// is past.
 #[inline(always)]
 pub(crate) fn is_past<F: Family>(record: &FlowRecord<F>, phase: Phase, now: u64) -> bool {
-    now.saturating_sub(record.last_seen) > lifetime(record.protocol(), phase)
+    phase != Phase::Claimed && now.saturating_sub(record.last_seen) > lifetime(record.protocol(), phase)
 }
 
 /// Notes a packet of a flow: when it was, and what it does to the flow's phase.

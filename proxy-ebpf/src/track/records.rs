@@ -3,12 +3,12 @@
 
 use proxy_common::{
     family::Family,
-    flow::{FlowKey, FlowRecord, FlowRef, Life, flag},
+    flow::{FlowKey, FlowRef, Life, flag},
     phase::Phase,
     reason::Reason,
 };
 
-use super::{Flow, is_past, read};
+use super::{Flow, is_past};
 use crate::{
     node::{Clock, Tables},
     work::{Search, Work},
@@ -81,7 +81,11 @@ pub(super) fn claim<F: Family, N: Tables<F> + Clock>(node: &N, work: &mut Work<F
     if work.search.loss == FREE {
         return Ok(());
     }
-    let flow = read::<F, N>(node, work.search.best).ok_or(Reason::FlowTableFull)?;
+    let flow = Flow {
+        at: work.search.best,
+        life: work.search.best_life,
+        record: node.record(work.search.best.index).ok_or(Reason::FlowTableFull)?,
+    };
     work.flow = evict(node, &flow).ok_or(Reason::FlowTableFull)?;
     Ok(())
 }
@@ -106,6 +110,7 @@ fn look<F: Family>(node: &impl Tables<F>, work: &mut Work<F>, index: u32, now: u
     if loss > work.search.loss {
         work.search.loss = loss;
         work.search.best = at;
+        work.search.best_life = life;
     }
     loss == UNANSWERED
 }
@@ -115,7 +120,7 @@ fn look<F: Family>(node: &impl Tables<F>, work: &mut Work<F>, index: u32, now: u
 fn loss<F: Family>(node: &impl Tables<F>, index: u32, life: Life, now: u64) -> u8 {
     let Some(record) = node.record(index) else { return NEVER };
     let phase = life.phase();
-    if phase != Phase::Claimed && is_past(record, phase, now) {
+    if is_past(record, phase, now) {
         return UNANSWERED;
     }
     let place = phase as usize | (record.flags as usize & flag::MASQUERADE as usize) << 3;
@@ -132,12 +137,12 @@ fn take<F: Family>(node: &impl Tables<F>, at: FlowRef, life: Life) -> Option<Flo
     })
 }
 
-/// Takes a record from its flow, and the flow's keys out of the table: nobody else can, since only the owner of the
-/// record deletes its keys.
+/// Takes a record from its flow, and the flow's keys out of the table: no other program does, since only the owner of
+/// the record deletes its keys.
 #[inline(always)]
 pub(super) fn evict<F: Family>(node: &impl Tables<F>, flow: &Flow<'_, F>) -> Option<FlowRef> {
     let claimed = take(node, flow.at, flow.life)?;
-    forget_keys(node, flow.record);
+    forget_keys(node, flow);
     node.count_released(flow.record.endpoint);
     Some(claimed)
 }
@@ -158,10 +163,20 @@ pub(super) fn free<F: Family>(node: &impl Tables<F>, claimed: FlowRef) {
 }
 
 #[inline(always)]
-fn forget_keys<F: Family>(node: &impl Tables<F>, record: &FlowRecord<F>) {
-    node.delete_flow(&FlowKey::wire(&record.request()));
-    node.delete_flow(&FlowKey::canonical(&record.canonical()));
+fn forget_keys<F: Family>(node: &impl Tables<F>, flow: &Flow<'_, F>) {
+    let record = flow.record;
+    forget_key(node, &FlowKey::wire(&record.request()), flow.at);
+    forget_key(node, &FlowKey::canonical(&record.canonical()), flow.at);
     if record.is(flag::MASQUERADE) {
-        node.delete_flow(&FlowKey::wire(&record.reply()));
+        forget_key(node, &FlowKey::wire(&record.reply()), flow.at);
+    }
+}
+
+/// Deletes a key, if it still is the flow's: the agent forgets keys of flows whose masquerade address has left the node,
+/// and what it has forgotten may have been given to another flow since.
+#[inline(always)]
+fn forget_key<F: Family>(node: &impl Tables<F>, key: &FlowKey<F>, owner: FlowRef) {
+    if node.flow(key) == Some(owner) {
+        node.delete_flow(key);
     }
 }
