@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     desired::{Changes, ServicePortId},
@@ -168,24 +168,14 @@ impl<D: DataPath> Agent<D> {
                 self.objects.again(subject);
             }
         }
-        let Some(changes) = self.objects.wanted() else {
-            return;
-        };
-        self.health.pending(now);
-        let failures = self.data_path.apply(&changes);
-        self.settle(&changes, failures, now);
-        let pass = Pass {
-            began: now,
-            took: now.elapsed(),
-            changed: self.objects.take_counts(),
-            refused: self.objects.refused(),
-            node_eligible: self.objects.node_eligible(),
-        };
-        if self.retry.is_idle() {
-            self.health.programmed(&self.objects.take_triggers());
+        while let Some(changes) = self.objects.wanted() {
+            self.health.pending(now);
+            let failures = self.data_path.apply(&changes);
+            self.settle(&changes, failures, now);
+            if changes.complete {
+                self.report(now, &changes);
+            }
         }
-        self.health.passed(&pass, &self.failures);
-        self.report(&changes);
     }
 
     /// Remembers what could not be written, and when to try it again.
@@ -229,7 +219,19 @@ impl<D: DataPath> Agent<D> {
         self.health.failures(&self.failures);
     }
 
-    fn report(&mut self, changes: &Changes) {
+    /// After a pass that leaves nothing to be handed over.
+    fn report(&mut self, began: Instant, changes: &Changes) {
+        let pass = Pass {
+            began,
+            took: began.elapsed(),
+            changed: self.objects.take_counts(),
+            refused: self.objects.refused(),
+            node_eligible: self.objects.node_eligible(),
+        };
+        if self.retry.is_idle() {
+            self.health.programmed(&self.objects.take_triggers());
+        }
+        self.health.passed(&pass, &self.failures);
         for line in self.objects.take_refusals() {
             warn!("refused: {line}");
         }
@@ -238,8 +240,8 @@ impl<D: DataPath> Agent<D> {
             if !self.objects.knows_node() {
                 warn!("there is no Node object of this node: its node ports wait for it, unless they are configured");
             }
-            info!(services = changes.services.len(), "everything is programmed");
+            info!(services = self.objects.services(), "everything is programmed");
         }
-        tracing::debug!(services = changes.services.len(), node = changes.node.is_some(), "pass");
+        debug!(services = changes.services.len(), node = changes.node.is_some(), "pass");
     }
 }

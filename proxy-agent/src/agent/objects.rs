@@ -23,6 +23,8 @@ pub struct Objects {
     desired: Desired,
     /// Whether something may be different from what was wanted last.
     stale: bool,
+    /// Whether all of the first state has been handed out.
+    complete: bool,
     counts: Counts,
     /// When the changes of the last pass were made in the cluster.
     triggers: Vec<SystemTime>,
@@ -47,6 +49,7 @@ impl Objects {
             refusals: Refusals::default(),
             desired: Desired::new(settings.clone()),
             stale: true,
+            complete: false,
             counts: Counts::default(),
             triggers: Vec::new(),
         }
@@ -79,23 +82,23 @@ impl Objects {
         self.model.is_complete()
     }
 
-    /// What may have to change since this was last asked; `None`: nothing, or not everything is known yet.
+    /// What may have to change since this was last asked; `None`: nothing, or not everything is known yet. To be asked
+    /// again until it says so: the first state comes in parts.
     pub fn wanted(&mut self) -> Option<Changes> {
         if !self.stale || !self.model.is_complete() {
             return None;
         }
-        self.stale = false;
         self.model.settle(&mut self.touched);
         let mut touched = std::mem::take(&mut self.touched);
         self.triggers.append(&mut touched.triggers);
         // While something fails they pile up; a sample of them is as good.
         self.triggers.truncate(TRIGGERS);
-        self.counts = Counts {
-            services: touched.services_changed,
-            slices: touched.slices_changed,
-        };
+        self.counts.services += touched.services_changed;
+        self.counts.slices += touched.slices_changed;
         let changes = self.desired.pass(&self.model, touched, &mut self.refusals);
-        (!changes.services.is_empty() || changes.node.is_some()).then_some(changes)
+        self.stale = !changes.complete;
+        let completes = changes.complete && !std::mem::replace(&mut self.complete, changes.complete);
+        (completes || !changes.services.is_empty() || changes.node.is_some()).then_some(changes)
     }
 
     /// How much was different in the last pass.
@@ -117,6 +120,11 @@ impl Objects {
     /// A line about each refusal that is new.
     pub fn take_refusals(&mut self) -> Vec<String> {
         self.refusals.take_news()
+    }
+
+    /// How many Services are served.
+    pub(super) fn services(&self) -> usize {
+        self.model.services().count()
     }
 
     /// Whether load balancers should send new traffic to this node.

@@ -34,8 +34,13 @@ pub fn snapshot(
         Source::Kubeconfig(path) => from_server(Some(path), settings, &mut objects, patience)?,
         Source::InCluster => from_server(None, settings, &mut objects, patience)?,
     }
-    let changes = objects.wanted().unwrap_or_default();
-    Ok((changes, objects.take_refusals()))
+    let mut all = Changes::default();
+    while let Some(part) = objects.wanted() {
+        all.services.extend(part.services);
+        all.node = part.node.or(all.node);
+        all.complete = part.complete;
+    }
+    Ok((all, objects.take_refusals()))
 }
 
 fn from_server(

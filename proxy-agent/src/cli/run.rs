@@ -25,8 +25,8 @@ use crate::{
 
 use super::RunArgs;
 
-/// Threads for what is asynchronous: sources, answers, the host's news. The agent itself has the main thread.
-const WORKERS: usize = 2;
+/// Threads for what is asynchronous: sources, answers. The agent itself has the main thread.
+const WORKERS: usize = 1;
 /// How many of the host's news may wait.
 const NEWS: usize = 1024;
 
@@ -45,6 +45,7 @@ where
     for warning in warnings {
         warn!("{warning}");
     }
+    one_arena();
     let runtime = runtime().map_err(|error| Error::Host(error.into()))?;
     let stop = signals(&runtime).map_err(|error| Error::Host(error.into()))?;
     let source = Prepared::new(&settings, &runtime)?;
@@ -63,6 +64,13 @@ where
     serve::forget(&settings.data_path.state);
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Objects are read on one thread and dropped on another. With an arena of its own each thread would keep what it once
+/// needed, and there is too little to allocate for them to be in each other's way.
+fn one_arena() {
+    // SAFETY: sets a number inside the allocator; no other thread runs yet.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
 }
 
 fn runtime() -> io::Result<Runtime> {

@@ -27,7 +27,7 @@ pub(super) fn endpoints(
     let local_ready = candidates
         .iter()
         .any(|endpoint| endpoint.is_local() && endpoint.is_ready());
-    let desired = candidates
+    let serving = candidates
         .iter()
         .filter(|endpoint| endpoint.is_ready() || endpoint.is_leaving())
         .map(|endpoint| {
@@ -40,7 +40,9 @@ pub(super) fn endpoints(
                 views: views(in_local, in_cluster),
             }
         });
-    (desired.collect(), any_usable)
+    let mut desired = Vec::with_capacity(candidates.len());
+    desired.extend(serving);
+    (desired, any_usable)
 }
 
 const fn views(in_local: bool, in_cluster: bool) -> Views {

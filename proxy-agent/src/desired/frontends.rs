@@ -23,7 +23,8 @@ pub(super) fn frontends(
     node_addresses: &BTreeSet<IpAddr>,
     refusals: &mut Vec<Refusal>,
 ) -> Vec<DesiredFrontend> {
-    let mut frontends: Vec<DesiredFrontend> = Vec::new();
+    let most = 2 + spec.external_ips.len() + spec.load_balancer_ips.len();
+    let mut frontends: Vec<DesiredFrontend> = Vec::with_capacity(most);
     for (claim, kind) in claims_of_port(spec, port, family) {
         if kind == FrontendKind::ClusterIp && node_addresses.contains(&claim.address) {
             continue;

@@ -22,7 +22,8 @@ mod tests;
 /// `services` does not name.
 ///
 /// Over all `Changes` applied so far an address, port and protocol belongs to one service at most. Inside one of them it
-/// may move from a service to another; both are then named.
+/// may move from a service to another; both are then named. Only against what an earlier agent has left may the two be
+/// named in different parts of the first state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// The services that may have changed, with their whole new state; `None`: the service is gone.

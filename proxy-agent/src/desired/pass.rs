@@ -24,7 +24,13 @@ pub struct Desired {
     /// Services whose own objects are as they were and that are looked at again all the same.
     again: HashSet<ObjectName>,
     node_again: bool,
+    /// Services of the first state that have not been handed over; `None`: the first pass is still to come.
+    backlog: Option<Vec<ObjectName>>,
 }
+
+/// How many Services of the first state are handed over at once: to have all of them in memory in every stage would cost
+/// more than any later pass.
+const PART: usize = 1024;
 
 impl Desired {
     /// Nothing is wanted yet. The first pass hands the node's facts over.
@@ -36,6 +42,7 @@ impl Desired {
             node_addresses: BTreeSet::new(),
             again: HashSet::new(),
             node_again: true,
+            backlog: None,
         }
     }
 
@@ -66,37 +73,66 @@ impl Desired {
         self.node_again = true;
     }
 
-    /// What may have to change since the last pass. `complete` is true: all of it is named.
+    /// What may have to change since the last pass, or the next part of the first state.
     pub fn pass(&mut self, model: &Model, touched: Touched, refusals: &mut Refusals) -> Changes {
         let mut affected = std::mem::take(&mut self.again);
+        let mut services = BTreeMap::new();
+        if let Some(backlog) = &mut self.backlog {
+            affected.extend(backlog.split_off(backlog.len().saturating_sub(PART)));
+        } else {
+            affected.extend(self.begin(model));
+        }
         if touched.zone {
             affected.extend(model.services().map(|spec| spec.name.clone()));
         }
-        let mut services = BTreeMap::new();
         for (name, old) in &touched.services {
             self.claims.replace(old.as_ref(), model.service(name), &mut affected);
             services.extend(old.iter().flat_map(|spec| ids(spec)).map(|(id, ..)| (id, None)));
         }
         affected.extend(touched.services.into_keys());
         for name in &affected {
-            let mut found = Vec::new();
-            if let Some(spec) = model.service(name) {
-                for (id, port, family) in ids(spec) {
-                    let desired = self.service(model, spec, port, family, &mut found);
-                    services.insert(id, Some(desired));
-                }
-            }
-            found.sort_unstable();
-            found.dedup();
-            refusals.found(Kind::Service, name, Look::Together, found);
+            self.services(model, name, &mut services, refusals);
         }
         let node = (touched.node || std::mem::take(&mut self.node_again))
             .then(|| node::desired(&self.settings, model.node(), model.service_networks()));
         Changes {
             services,
             node,
-            complete: true,
+            complete: self.backlog.as_ref().is_some_and(Vec::is_empty),
         }
+    }
+
+    /// Takes in the claims of all Services, and all but the first part of them into the backlog. Returns the first part.
+    fn begin(&mut self, model: &Model) -> Vec<ObjectName> {
+        let mut names = Vec::new();
+        for spec in model.services() {
+            self.claims.replace(None, Some(spec), &mut HashSet::new());
+            names.push(spec.name.clone());
+        }
+        names.sort_unstable_by(|a, b| b.cmp(a));
+        let first = names.split_off(names.len().saturating_sub(PART));
+        self.backlog = Some(names);
+        first
+    }
+
+    /// All services of a Service, as they should be.
+    fn services(
+        &self,
+        model: &Model,
+        name: &ObjectName,
+        services: &mut BTreeMap<ServicePortId, Option<DesiredService>>,
+        refusals: &mut Refusals,
+    ) {
+        let mut found = Vec::new();
+        if let Some(spec) = model.service(name) {
+            for (id, port, family) in ids(spec) {
+                let desired = self.service(model, spec, port, family, &mut found);
+                services.insert(id, Some(desired));
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        refusals.found(Kind::Service, name, Look::Together, found);
     }
 
     fn service(

@@ -21,11 +21,10 @@ impl Model {
         refusals: &mut Refusals,
     ) {
         match event {
-            Event::Begin => self.lists.services.begin(),
+            Event::Begin => self.begin_services(touched, refusals),
             Event::Listed(service) => {
                 let (name, spec) = self.read_service(&service, refusals);
                 if !self.lists.services.settled {
-                    self.lists.services.seen(name.clone());
                     return self.set_service(name, spec, touched);
                 }
                 let known = self.service(&name).map(|known| &**known);
@@ -46,7 +45,21 @@ impl Model {
         }
     }
 
+    /// The first list is taken in as it comes: nobody acts on it before all is listed. Begun anew, it starts from nothing.
+    fn begin_services(&mut self, touched: &mut Touched, refusals: &mut Refusals) {
+        self.lists.services.begin();
+        if !self.lists.services.settled {
+            refusals.retain(Kind::Service, &HashSet::new());
+            for name in self.services.keys().cloned().collect::<Vec<_>>() {
+                self.set_service(name, None, touched);
+            }
+        }
+    }
+
     fn end_services(&mut self, touched: &mut Touched, refusals: &mut Refusals) {
+        if !std::mem::replace(&mut self.lists.services.settled, true) {
+            return;
+        }
         let outcome = self.lists.services.end();
         refusals.retain(Kind::Service, &outcome.seen);
         let known = self.services.iter().filter(|(_, record)| record.spec.is_some());
@@ -82,10 +95,17 @@ impl Model {
             self.overlaps.add_cluster_ip(*address);
         }
         touched.services_changed += 1;
-        touched.services.entry(name.clone()).or_insert(known);
+        self.touch(&name, known, touched);
         match spec {
             Some(spec) => self.services.entry(name).or_default().spec = Some(spec),
             None => self.change_record(name, |record| record.spec = None),
+        }
+    }
+
+    /// Notes that a Service is not what it was, unless all of them are looked at anyway.
+    fn touch(&self, name: &ObjectName, known: Option<Arc<ServiceSpec>>, touched: &mut Touched) {
+        if self.is_complete() {
+            touched.services.entry(name.clone()).or_insert(known);
         }
     }
 
@@ -106,11 +126,10 @@ impl Model {
         refusals: &mut Refusals,
     ) {
         match event {
-            Event::Begin => self.lists.slices.begin(),
+            Event::Begin => self.begin_slices(touched, refusals),
             Event::Listed(slice) => {
                 let (name, slice) = self.read_slice(&slice, refusals);
                 if !self.lists.slices.settled {
-                    self.lists.slices.seen(name.clone());
                     return self.set_slice(name, slice, touched);
                 }
                 let differs = self.slice_differs(&name, slice.as_ref());
@@ -135,7 +154,20 @@ impl Model {
         }
     }
 
+    fn begin_slices(&mut self, touched: &mut Touched, refusals: &mut Refusals) {
+        self.lists.slices.begin();
+        if !self.lists.slices.settled {
+            refusals.retain(Kind::EndpointSlice, &HashSet::new());
+            for name in self.slice_owners.keys().cloned().collect::<Vec<_>>() {
+                self.set_slice(name, None, touched);
+            }
+        }
+    }
+
     fn end_slices(&mut self, touched: &mut Touched, refusals: &mut Refusals) {
+        if !std::mem::replace(&mut self.lists.slices.settled, true) {
+            return;
+        }
         let outcome = self.lists.slices.end();
         refusals.retain(Kind::EndpointSlice, &outcome.seen);
         for (name, slice) in outcome.changed {
@@ -189,9 +221,9 @@ impl Model {
             for endpoint in &slice.endpoints {
                 self.overlaps.add_endpoint(endpoint.address);
             }
-            let record = self.services.entry(service.clone()).or_default();
             let owner = Arc::clone(&service.name);
-            touched.services.entry(service).or_insert_with(|| record.spec.clone());
+            self.touch(&service, self.service(&service).cloned(), touched);
+            let record = self.services.entry(service).or_default();
             // Most Services have one slice.
             record.slices.reserve_exact(1);
             record.slices.push(slice);
@@ -200,8 +232,7 @@ impl Model {
     }
 
     fn drop_slice(&mut self, service: ObjectName, slice: &str, touched: &mut Touched) {
-        let spec = self.service(&service).cloned();
-        touched.services.entry(service.clone()).or_insert(spec);
+        self.touch(&service, self.service(&service).cloned(), touched);
         let mut dropped = None;
         self.change_record(service, |record| {
             let position = record.slices.iter().position(|known| &*known.name == slice);

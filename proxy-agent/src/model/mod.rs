@@ -74,7 +74,8 @@ type OwnedSlice = (Arc<str>, Slice);
 /// What has changed since the last pass.
 #[derive(Debug, Default)]
 pub struct Touched {
-    /// The Services whose own object, slices or endpoints have changed, with the object as it was at the last pass.
+    /// The Services whose own object, slices or endpoints have changed, with the object as it was at the last pass. While
+    /// the model is not complete nothing is noted here: the first pass looks at all of them.
     pub services: HashMap<ObjectName, Option<Arc<ServiceSpec>>>,
     /// The node's facts.
     pub node: bool,

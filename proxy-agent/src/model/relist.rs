@@ -1,4 +1,4 @@
-//! A list of objects that comes in one by one and counts when it is complete.
+//! A list of objects that replaces an earlier one: it comes in one by one and counts when it is complete.
 
 use std::collections::HashSet;
 
@@ -43,11 +43,6 @@ impl<T> Relist<T> {
         if differs {
             self.waiting.push((name.clone(), object));
         }
-        self.seen.insert(name);
-    }
-
-    /// An object of the first list, which needs not wait for the others: nobody acts on it before all is listed.
-    pub(super) fn seen(&mut self, name: ObjectName) {
         self.seen.insert(name);
     }
 

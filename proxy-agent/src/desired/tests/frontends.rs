@@ -224,3 +224,38 @@ fn a_dual_stack_service_is_a_service_of_each_family() {
             .any(|(id, service)| id.family == FamilyKind::V6 && service.is_none())
     );
 }
+
+/// The first state comes in parts, and only the last one says that it is all.
+#[test]
+fn a_large_first_state_is_handed_over_in_parts() {
+    let mut objects = objects(&settings());
+    for n in 0..3000 {
+        objects.take(set_service(&service(
+            &format!("s{n}"),
+            &cluster_ip(FamilyKind::V4, n),
+            &json!({}),
+        )));
+    }
+    let mut names = BTreeSet::new();
+    let mut complete = Vec::new();
+    while let Some(changes) = objects.wanted() {
+        assert_eq!(changes.node.is_some(), complete.is_empty());
+        names.extend(changes.services.keys().map(|id| id.name.clone()));
+        complete.push(changes.complete);
+    }
+    assert_eq!(names.len(), 3000);
+    assert_eq!(complete, [false, false, true]);
+}
+
+#[test]
+fn the_last_part_is_handed_over_although_nothing_is_left_of_it() {
+    let mut objects = objects(&settings());
+    let all: Vec<Value> = (0..1030)
+        .map(|n| service(&format!("s{n:04}"), &cluster_ip(FamilyKind::V4, n), &json!({})))
+        .collect();
+    all.iter().for_each(|object| objects.take(set_service(object)));
+    assert!(!objects.wanted().expect("the first part").complete);
+    all[1024..].iter().for_each(|object| objects.take(service_gone(object)));
+    assert!(objects.wanted().expect("the last part").complete);
+    assert_eq!(objects.wanted(), None);
+}
