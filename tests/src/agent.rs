@@ -5,7 +5,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use crate::process::{Process, tail};
 use crate::wait;
 
 /// How long an agent may take to start and to stop.
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(60);
 
 /// Where sockets are translated when they are made; the names are those of `--socket-lb`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,8 +88,8 @@ impl Agent {
     /// # Errors
     /// As [`Agent::start`].
     pub fn resume(&mut self) -> Result<()> {
-        let mut command = self.run_command()?;
-        let process = self.process.insert(self.place.start("fairlead", &mut command)?);
+        self.begin()?;
+        let process = self.process.as_mut().context("fairlead does not run")?;
         let place = &self.place;
         let state = &self.state;
         let ready = wait::until("fairlead is ready", START, || {
@@ -98,15 +98,26 @@ impl Agent {
                 return Ok(Some(Err(anyhow::anyhow!("fairlead ended with {status}"))));
             }
             let status = output(place, &["status", "-o", "json"], state)?;
-            Ok((status["ready"] == true).then_some(Ok(())))
+            ensure!(status["ready"] == true, "{}", status["agent"]);
+            Ok(Some(Ok(())))
         });
         ready.and_then(|ended| ended).with_context(|| end_of_log(process))
+    }
+
+    /// Starts it and waits for nothing.
+    ///
+    /// # Errors
+    /// When there is no such program.
+    pub fn begin(&mut self) -> Result<()> {
+        let mut command = self.run_command()?;
+        self.process = Some(self.place.start("fairlead", &mut command)?);
+        Ok(())
     }
 
     /// Starts it in the expectation that it ends by itself; returns how, and what it said.
     ///
     /// # Errors
-    /// When it still runs after twenty seconds.
+    /// When it still runs after a minute.
     pub fn run_to_end(&self) -> Result<(ExitStatus, String)> {
         let mut process = self.place.start("fairlead-ends", &mut self.run_command()?)?;
         let status = process.wait(START).with_context(|| end_of_log(&process))?;

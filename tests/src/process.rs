@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sched::{CloneFlags, setns};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
 use crate::cgroup::Cgroup;
@@ -30,11 +30,13 @@ pub struct Process {
 pub fn settle(command: &mut Command, netns: &NetNs, cgroup: &Cgroup) -> Result<()> {
     let netns = netns.handle().try_clone_to_owned()?;
     let door = cgroup.door()?;
-    // SAFETY: between fork and exec the closure makes two system calls on descriptors that it owns, and allocates
-    // nothing; std has no other way to join a cgroup before the program's first instruction.
+    // SAFETY: between fork and exec the closure makes three system calls, two of them on descriptors that it owns, and
+    // allocates nothing; std has no other way to join a cgroup before the program's first instruction.
     unsafe {
         command.pre_exec(move || {
             (&door).write_all(b"0")?;
+            // A caller that waits for signals on a thread of its own has them blocked, and a child inherits that.
+            SigSet::empty().thread_set_mask()?;
             setns(&netns, CloneFlags::CLONE_NEWNET).map_err(Into::into)
         });
     }

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use super::session::Session;
+use super::session::{self, Session};
 use super::{Failure, Open, Transport, Why};
 
 /// What a worker does again and again.
@@ -20,6 +21,8 @@ pub enum LoadKind {
     Short,
     /// Opens one conversation and keeps exchanging `bytes` in it; opens another only after a failure.
     Long,
+    /// Connects a datagram socket and closes it: not one packet, but whatever hooks there are on `connect`.
+    Dial,
 }
 
 /// A load.
@@ -37,6 +40,21 @@ pub struct LoadPlan {
     pub bytes: usize,
     /// How long an attempt may take before it counts as failed.
     pub within: Duration,
+    /// Whether the report lists every opening.
+    pub record: bool,
+}
+
+/// When a conversation was opened, by the clock that all processes of the machine share, and who answered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Opening {
+    /// Before the first packet left.
+    pub begin: Duration,
+    /// After the answer to it came.
+    pub end: Duration,
+    /// The server that answered.
+    pub server: String,
+    /// The client's own address and port.
+    pub local: SocketAddr,
 }
 
 /// What became of a load.
@@ -52,6 +70,8 @@ pub struct LoadReport {
     pub answered_by: BTreeMap<String, u64>,
     /// The longest an exchange took.
     pub longest: Duration,
+    /// Every opening, when the plan asks for it.
+    pub openings: Vec<Opening>,
 }
 
 impl LoadPlan {
@@ -64,6 +84,7 @@ impl LoadPlan {
             workers: 4,
             bytes: 64,
             within: Duration::from_secs(3),
+            record: false,
         }
     }
 
@@ -93,6 +114,7 @@ impl LoadReport {
         }
         self.first_failure = self.first_failure.take().or(other.first_failure);
         self.longest = self.longest.max(other.longest);
+        self.openings.extend(other.openings);
     }
 
     fn success(&mut self, server: &str, took: Duration) {
@@ -174,7 +196,21 @@ fn work(plan: &LoadPlan, shared: &Shared) -> LoadReport {
     report
 }
 
+/// Now, by the clock that all processes of the machine share.
+///
+/// # Errors
+/// None that a Linux kernel knows.
+pub fn monotonic() -> io::Result<Duration> {
+    Ok(clock_gettime(ClockId::CLOCK_MONOTONIC)?.into())
+}
+
 fn converse(plan: &LoadPlan, shared: &Shared, report: &mut LoadReport) -> io::Result<()> {
+    if plan.kind == LoadKind::Dial {
+        session::dial(plan.to)?;
+        report.completed += 1;
+        shared.completed.fetch_add(1, Ordering::Relaxed);
+        return Ok(());
+    }
     let begin = Instant::now();
     let open = Open {
         transport: plan.transport,
@@ -182,7 +218,17 @@ fn converse(plan: &LoadPlan, shared: &Shared, report: &mut LoadReport) -> io::Re
         from: None,
         within: plan.within,
     };
+    let begun = monotonic()?;
     let (mut session, opened) = Session::open(&open)?;
+    if plan.record {
+        let server = opened.server.clone();
+        report.openings.push(Opening {
+            begin: begun,
+            end: opened.connected,
+            server,
+            local: opened.local,
+        });
+    }
     session.exchange(plan.bytes, plan.within)?;
     report.success(&opened.server, begin.elapsed());
     shared.completed.fetch_add(1, Ordering::Relaxed);

@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use handle::{Connection, Load, Outcome, Peer};
-pub use load::{LoadKind, LoadPlan, LoadReport};
+pub use load::{LoadKind, LoadPlan, LoadReport, Opening, monotonic};
 
 /// What can be asked of a peer.
 #[derive(Debug, Serialize, Deserialize)]
@@ -105,6 +105,8 @@ pub struct Opened {
     pub local: SocketAddr,
     /// Whom the client believes to talk to: `getpeername`, or an unconnected socket's sender of the answer.
     pub remote: SocketAddr,
+    /// When the other end's first packet was there, by [`monotonic`].
+    pub connected: Duration,
 }
 
 /// What a peer answers when it did what it was asked to.

@@ -64,7 +64,11 @@ fn accept(listener: &TcpListener, name: &str, stop: &AtomicBool) {
         if let Ok((stream, client)) = listener.accept() {
             let line = greeting(name, client);
             // A connection's end in error is the client's to report.
-            thread::spawn(move || drop(echo(stream, &line)));
+            // A small stack: tests keep thousands of connections open.
+            let echoing = thread::Builder::new()
+                .stack_size(1 << 16)
+                .spawn(move || drop(echo(stream, &line)));
+            drop(echoing);
         }
     }
 }
@@ -74,7 +78,7 @@ fn echo(mut stream: TcpStream, line: &str) -> io::Result<()> {
     // An accepted socket inherits the listener's, which would end a conversation that pauses.
     stream.set_read_timeout(None)?;
     stream.write_all(line.as_bytes())?;
-    let mut buffer = vec![0; 1 << 16];
+    let mut buffer = vec![0; 1 << 14];
     loop {
         match stream.read(&mut buffer)? {
             0 => return Ok(()),

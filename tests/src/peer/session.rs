@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::{Open, Opened, Transport};
+use super::{Open, Opened, Transport, monotonic};
 
 /// An open conversation.
 #[derive(Debug)]
@@ -37,7 +37,8 @@ impl Session {
     }
 
     fn open_http(how: &Open) -> io::Result<(Self, Opened)> {
-        let mut reader = BufReader::new(connect(how)?);
+        let (stream, connected) = connect(how)?;
+        let mut reader = BufReader::new(stream);
         let (local, remote) = (reader.get_ref().local_addr()?, reader.get_ref().peer_addr()?);
         let (server, seen) = parse_greeting(&get(&mut reader, how.to)?)?;
         let session = Self {
@@ -52,12 +53,14 @@ impl Session {
                 seen,
                 local,
                 remote,
+                connected,
             },
         ))
     }
 
     fn open_stream(how: &Open) -> io::Result<(Self, Opened)> {
-        let mut reader = BufReader::new(connect(how)?);
+        let (stream, connected) = connect(how)?;
+        let mut reader = BufReader::new(stream);
         let (local, remote) = (reader.get_ref().local_addr()?, reader.get_ref().peer_addr()?);
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {
@@ -76,6 +79,7 @@ impl Session {
                 seen,
                 local,
                 remote,
+                connected,
             },
         ))
     }
@@ -92,6 +96,7 @@ impl Session {
             to: how.to,
         };
         let (head, sender) = session.datagram(b"hello")?;
+        let arrived = monotonic()?;
         let (server, seen) = parse_greeting(&head)?;
         let Ends::Datagrams { socket, .. } = &session.socket else {
             return Err(io::ErrorKind::InvalidData.into());
@@ -106,6 +111,7 @@ impl Session {
                 seen,
                 local,
                 remote,
+                connected: arrived,
             },
         ))
     }
@@ -184,13 +190,24 @@ fn bound(how: &Open, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn connect(how: &Open) -> io::Result<TcpStream> {
+/// Connects a datagram socket and closes it.
+///
+/// # Errors
+/// What the socket said.
+pub fn dial(to: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(to), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.connect(&SockAddr::from(to))
+}
+
+/// A connection, and when it was there.
+fn connect(how: &Open) -> io::Result<(TcpStream, Duration)> {
     let socket = bound(how, Type::STREAM, Protocol::TCP)?;
     socket.connect_timeout(&SockAddr::from(how.to), how.within)?;
+    let connected = monotonic()?;
     socket.set_tcp_nodelay(true)?;
     let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(how.within))?;
-    Ok(stream)
+    Ok((stream, connected))
 }
 
 /// One request on a connection that stays open; returns the body, which has to come with its length.
