@@ -61,7 +61,6 @@ where
     let mut inbox = Inbox::new(runtime.handle().clone(), notices, news_end, stop);
     Agent::new(&settings.node, data_path, health).run(&mut inbox);
     info!("end; what is pinned goes on working");
-    serve::forget(&settings.data_path.state);
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    fs,
+    io,
     net::SocketAddr,
     path::Path,
     sync::Arc,
@@ -52,28 +52,20 @@ pub async fn metrics(health: Arc<Health>, address: SocketAddr) -> Infallible {
 
 /// Answers `/status` on the socket that belongs to a folder of pins, as long as it can be made.
 pub async fn status(health: Arc<Health>, state: &Path) {
-    let path = socket::path(state);
-    // A socket that an agent before this one has left behind is in the way of a new one; that no other agent runs has
-    // been made sure of by the lock on the pins.
-    let _ = fs::remove_file(&path);
-    let made = path
-        .parent()
-        .map_or(Ok(()), fs::create_dir_all)
-        .and_then(|()| UnixListener::bind(&path));
-    match made {
-        Err(error) => warn!("{}: {error}: `fairlead status` sees the maps only", path.display()),
-        Ok(listener) => {
-            let router = Router::new().route("/status", get(answer_status)).with_state(health);
-            if let Err(error) = axum::serve(listener, router).await {
-                warn!("{}: {error}", path.display());
-            }
-        }
+    let router = Router::new().route("/status", get(answer_status)).with_state(health);
+    let served = match listen(state) {
+        Ok(listener) => axum::serve(listener, router).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = served {
+        warn!("the socket for `fairlead status`: {error}: it sees the maps only");
     }
 }
 
-/// Takes the socket away that belongs to a folder of pins.
-pub fn forget(state: &Path) {
-    let _ = fs::remove_file(socket::path(state));
+fn listen(state: &Path) -> io::Result<UnixListener> {
+    let listener = std::os::unix::net::UnixListener::bind_addr(&socket::address(state)?)?;
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
 }
 
 async fn at(address: SocketAddr, what: &str, router: Router) -> Infallible {

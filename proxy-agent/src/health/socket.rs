@@ -2,48 +2,62 @@
 
 use std::{
     io::{self, Read as _, Write as _},
-    os::unix::net::UnixStream,
-    path::{Path, PathBuf},
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixStream},
+    },
+    path::Path,
     time::Duration,
+};
+
+use nix::{
+    sys::socket::{getsockopt, sockopt::PeerCredentials},
+    unistd::geteuid,
 };
 
 use super::Report;
 
-/// Where the sockets of agents are.
-const FOLDER: &str = "/run/fairlead";
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest name of a socket without a file (unix(7)).
+const LONGEST: usize = 107;
 
-/// The socket of the agent that has its pins in a folder.
-pub(super) fn path(state: &Path) -> PathBuf {
-    let text = state.to_string_lossy();
-    let readable: String = text
-        .trim_matches('/')
-        .chars()
-        .map(|c| if c.is_alphanumeric() { c } else { '-' })
-        .collect();
-    // A socket's path has 107 bytes at most (unix(7)), and two folders may read the same once their slashes are gone.
-    let start: String = readable.chars().filter(char::is_ascii).take(48).collect();
-    PathBuf::from(format!("{FOLDER}/{start}-{:08x}.sock", fnv(text.as_bytes())))
+/// The socket of the agent that has its pins in a folder: one without a file, so that none is left behind by an agent
+/// that is killed. It is seen in the agent's network namespace only.
+pub(super) fn address(state: &Path) -> io::Result<SocketAddr> {
+    // However the folder was typed.
+    let folder = state.canonicalize().unwrap_or_else(|_| state.to_owned());
+    let text = folder.to_string_lossy();
+    let mut name = format!("fairlead {text}");
+    if name.len() > LONGEST {
+        name = format!("fairlead {:016x}", fnv(text.as_bytes()));
+    }
+    SocketAddr::from_abstract_name(name)
 }
 
 /// A hash that stays the same from version to version: FNV-1a.
-fn fnv(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+fn fnv(bytes: &[u8]) -> u64 {
+    let hash = 0xcbf2_9ce4_8422_2325;
+    bytes.iter().fold(hash, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
 /// Asks the agent that has its pins in a folder. `None`: no agent answers.
 #[must_use]
 pub fn ask(state: &Path) -> Option<Report> {
-    let answer = get(&path(state), "/status").ok()?;
+    let answer = get(&address(state).ok()?, "/status").ok()?;
     serde_json::from_str(&answer).ok()
 }
 
 /// The body of the answer to a request over a socket.
-fn get(socket: &Path, page: &str) -> io::Result<String> {
-    let mut stream = UnixStream::connect(socket)?;
+fn get(address: &SocketAddr, page: &str) -> io::Result<String> {
+    let mut stream = UnixStream::connect_addr(address)?;
+    // Anybody on the machine could have taken the name.
+    let peer = getsockopt(&stream, PeerCredentials)?;
+    if peer.uid() != 0 && peer.uid() != geteuid().as_raw() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     write!(stream, "GET {page} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
@@ -63,15 +77,19 @@ mod tests {
 
     #[test]
     fn every_folder_of_pins_has_a_socket_of_its_own_that_the_kernel_takes() {
-        let long = format!("/sys/fs/bpf/{}", "x".repeat(300));
+        let long = ["a", "b"].map(|end| format!("/sys/fs/bpf/{}{end}", "x".repeat(300)));
         let states = [
             "/sys/fs/bpf/fairlead",
             "/sys/fs/bpf-fairlead",
             "/sys/fs/bpf/fairleád",
-            &long,
+            &long[0],
+            &long[1],
         ];
-        let paths: std::collections::HashSet<_> = states.iter().map(|state| path(Path::new(state))).collect();
-        assert_eq!(paths.len(), states.len());
-        assert!(paths.iter().all(|path| path.as_os_str().len() < 108));
+        let addresses = states.map(|state| address(Path::new(state)).expect("an address"));
+        let names: std::collections::HashSet<_> = addresses
+            .iter()
+            .map(|address| address.as_abstract_name().expect("a name"))
+            .collect();
+        assert_eq!(names.len(), states.len());
     }
 }

@@ -121,3 +121,32 @@ fn metrics_have_the_names_of_kube_proxy() {
         assert!(text.contains(name), "{name} is missing in:\n{text}");
     }
 }
+
+#[test]
+fn a_running_agent_is_found_by_the_folder_of_its_pins() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().to_owned();
+    assert_eq!(ask(&state), None);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build();
+    let runtime = runtime.expect("a runtime");
+    let health = std::sync::Arc::new(health());
+    let (served, at) = (std::sync::Arc::clone(&health), state.clone());
+    runtime.spawn(async move { serve::status(served, &at).await });
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let report = loop {
+        if let Some(report) = ask(&state) {
+            break report;
+        }
+        assert!(Instant::now() < deadline, "no answer in time");
+        std::thread::yield_now();
+    };
+    assert_eq!((report.node.as_str(), report.ready), ("test-node", false));
+    assert_eq!(
+        ask(&state.join("..").join(state.file_name().expect("a name"))),
+        Some(report)
+    );
+    runtime.shutdown_background();
+}
