@@ -30,7 +30,7 @@ use crate::{
 
 /// The classifiers that nearly every node needs. Those for devices without a link header are loaded with the first such
 /// device: the verifier takes its time for each.
-const CLASSIFIERS: [&str; 2] = ["ingress", "egress"];
+pub const CLASSIFIERS: [&str; 2] = ["ingress", "egress"];
 /// The programs that are attached to the cgroup.
 pub const SOCKET_HOOKS: [&str; 8] = [
     "connect4",
