@@ -1,6 +1,5 @@
 //! A Service's endpoints change as one: no packet sees half a set, under load and at speed.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -81,8 +80,8 @@ fn flip(publisher: &mut Publisher, sets: &[Changes; 2]) -> Result<(History, Dura
         publisher.publish(&sets[flip % 2])?;
         gone.push(monotonic()?);
         due += PACE;
-        // The load's pace, not a wait for something: sets that live no longer than a handshake would allow any answer.
-        thread::sleep(due.saturating_duration_since(Instant::now()));
+        // Sets that live no longer than a handshake would allow any answer.
+        wait::pace(due);
     }
     let took = begin.elapsed();
     gone.push(Duration::MAX);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bytemuck::Pod;
@@ -18,6 +18,7 @@ use tests::manifests::{Backend, Folder, Service};
 use tests::peer::{Load, LoadPlan, Transport};
 use tests::plan::{Ip, cluster_ip};
 use tests::programmed::{Programmed, TARGET, serve_everywhere};
+use tests::wait;
 
 use crate::publisher::{Publisher, grace, maps_of, wanted};
 
@@ -90,7 +91,7 @@ fn keep_changing(manifests: &Folder, sets: &[Service; 2], stop: &AtomicBool) -> 
     while !stop.load(Ordering::Relaxed) {
         changes += 1;
         manifests.put(&sets[changes % 2])?;
-        thread::sleep(PACE);
+        wait::pace(Instant::now() + PACE);
     }
     Ok(changes)
 }

@@ -35,3 +35,8 @@ pub fn until<T>(what: &str, within: Duration, mut probe: impl FnMut() -> Result<
 pub fn until_true(what: &str, within: Duration, mut probe: impl FnMut() -> Result<bool>) -> Result<()> {
     until(what, within, || Ok(probe()?.then_some(())))
 }
+
+/// Returns when it is `due`: the pace of what a test does again and again, never a wait for what others do.
+pub fn pace(due: Instant) {
+    thread::sleep(due.saturating_duration_since(Instant::now()));
+}
