@@ -123,7 +123,13 @@ pub(crate) fn keys(map: impl AsFd + Copy, size: usize) -> io::Result<Vec<Vec<u8>
 }
 
 /// Runs a program over a packet; the packet may grow by up to 256 bytes.
-pub(crate) fn test_run(program: impl AsFd, data: &[u8], context: &Context, repeat: u32, flags: u32) -> io::Result<Ran> {
+pub(crate) fn run_by_test(
+    program: impl AsFd,
+    data: &[u8],
+    context: &Context,
+    repeat: u32,
+    flags: u32,
+) -> io::Result<Ran> {
     let mut out = vec![0; data.len() + 256];
     let mut attributes = TestRun {
         program: number(program),

@@ -109,7 +109,7 @@ impl Kernel {
         // A packet that is cut apart later has no sum of its own yet.
         let summed = summed && wire.segments == 0 && self.complete_sums;
         let flags = if summed { CHECKSUM_COMPLETE } else { 0 };
-        bpf::test_run(self.programs.program(program), &wire.bytes, &context, 1, flags)
+        bpf::run_by_test(self.programs.program(program), &wire.bytes, &context, 1, flags)
     }
 
     /// Under what packets were counted since the last question.
@@ -147,7 +147,7 @@ fn is_other_sum(error: &io::Error) -> bool {
 fn has_complete_sums(programs: &Programs) -> bool {
     let wire = tcp::<V4>((Who::Outsider(1), 1), (Who::Outsider(2), 1)).wire();
     let context = Context::new(1, 0);
-    bpf::test_run(programs.program("egress"), &wire.bytes, &context, 1, CHECKSUM_COMPLETE).is_ok()
+    bpf::run_by_test(programs.program("egress"), &wire.bytes, &context, 1, CHECKSUM_COMPLETE).is_ok()
 }
 
 impl<F: TestFamily> Machine<F> for Kernel {
