@@ -3,7 +3,7 @@
 use proxy_common::reason::Reason;
 
 /// Bytes of a packet, aligned so that fields can be taken out by words.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[repr(C, align(8))]
 pub struct Bytes<const N: usize>(pub [u8; N]);
 

@@ -61,9 +61,11 @@ pub fn ingress<F: Parse>(
     arrival: &Arrival,
     work: &mut Work<F>,
 ) -> Verdict {
-    if let Some(reason) = not_ours(node, arrival) {
-        return Verdict::pass(reason);
-    }
+    work.bridged = match addressed(node, arrival) {
+        Addressed::Here => false,
+        Addressed::Bridged => true,
+        Addressed::Elsewhere(reason) => return Verdict::pass(reason),
+    };
     work.interface = arrival.interface;
     let step = match look(frame, work) {
         Step::Go => enter(frame, node, work),
@@ -75,6 +77,7 @@ pub fn ingress<F: Parse>(
             Ok(()) => enter_opened(frame, node, work),
             Err(verdict) => verdict,
         },
+        Step::Icmp if work.bridged => Verdict::pass(Reason::OtherHost),
         Step::Icmp => match quoted(frame, work).and_then(|()| enter_error(node, work)) {
             Ok(()) => rewrite_error(frame, work),
             Err(verdict) => verdict,
@@ -120,17 +123,37 @@ fn done<F: Family>(work: &mut Work<F>, verdict: Verdict) -> Step {
     Step::Done
 }
 
-/// Frames for others, and those that a VLAN device above takes, are left before anything is looked at.
+/// Whom a frame is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Addressed {
+    /// This host.
+    Here,
+    /// Another machine or pod on the bridge whose port this is.
+    Bridged,
+    /// Others: it is left before anything is looked at.
+    Elsewhere(Reason),
+}
+
+/// Frames for others are left, and those that a VLAN device above takes. What a bridge of this host passes on between
+/// its ports will leave by an edge of ours, so a direct connection in it needs its tuple like any other.
 #[inline(always)]
-fn not_ours<F: Family>(node: &impl Tables<F>, arrival: &Arrival) -> Option<Reason> {
+fn addressed<F: Family>(node: &impl Tables<F>, arrival: &Arrival) -> Addressed {
     if !arrival.other_host && !arrival.tagged {
-        return None;
+        return Addressed::Here;
     }
     let device = node.device(arrival.interface).unwrap_or_default();
-    if arrival.other_host && arrival.mac != device.mac {
-        return Some(Reason::OtherHost);
+    if arrival.tagged && device.flags & device_flag::VLANS_ABOVE != 0 {
+        return Addressed::Elsewhere(Reason::Tagged);
     }
-    (arrival.tagged && device.flags & device_flag::VLANS_ABOVE != 0).then_some(Reason::Tagged)
+    if !arrival.other_host || arrival.mac == device.mac {
+        return Addressed::Here;
+    }
+    let is_port = device.routed_from != 0 && device.routed_from != arrival.interface;
+    if is_port {
+        Addressed::Bridged
+    } else {
+        Addressed::Elsewhere(Reason::OtherHost)
+    }
 }
 
 /// Translates a segment that comes in, if its flow is known.
@@ -140,16 +163,18 @@ fn enter<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &mut Work
         return done(work, Verdict::pass(reason));
     }
     work.key = FlowKey::wire(&work.segment.tuple);
-    let known = track::find(node, &work.key)
-        .and_then(|flow| Some((flow, wire_direction(flow.record, &work.segment.tuple)?)))
-        .filter(|(flow, _)| !begins_anew(node, flow, &work.segment));
-    let Some((flow, direction)) = known else {
-        return if work.segment.opens {
-            Step::Open
-        } else {
-            done(work, Verdict::pass(Reason::NoFlow))
-        };
+    let Some(flow) = track::find(node, &work.key) else {
+        return unknown(work);
     };
+    if work.bridged && !flow.record.is(flag::DIRECT) {
+        return done(work, Verdict::pass(Reason::OtherHost));
+    }
+    let Some(direction) = wire_direction(flow.record, &work.segment.tuple) else {
+        return unknown(work);
+    };
+    if begins_anew(node, &flow, &work.segment) {
+        return Step::Open;
+    }
     // Replies are noted where they leave: there all of them pass, masqueraded or not.
     if direction == Direction::Request {
         track::note(node, &flow, direction, work.segment.flags);
@@ -162,6 +187,16 @@ fn enter<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &mut Work
         &Plan::ingress(flow.record, direction),
     );
     done(work, verdict)
+}
+
+/// What is left to do for a segment without a flow.
+#[inline(always)]
+fn unknown<F: Family>(work: &mut Work<F>) -> Step {
+    if work.segment.opens {
+        Step::Open
+    } else {
+        done(work, Verdict::pass(Reason::NoFlow))
+    }
 }
 
 /// Translates the packet that has opened a flow.
@@ -269,6 +304,13 @@ fn first_packet<F: Parse, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<()
     if work.segment.tuple.destination.address == F::Address::default() {
         return Err(Verdict::pass(Reason::NoService));
     }
+    if work.bridged {
+        if !is_direct(node, &work.segment.tuple) {
+            return Err(Verdict::pass(Reason::OtherHost));
+        }
+        track::open::prepare_direct(work);
+        return Ok(());
+    }
     let config = node.config().ok_or(Verdict::pass(Reason::NoService))?;
     match decide(node, config, work.interface, &work.segment.tuple) {
         Ok(decision) => {
@@ -303,9 +345,10 @@ fn leave<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &mut Work
         return done(work, Verdict::pass(reason));
     }
     work.key = FlowKey::canonical(&work.segment.tuple);
-    let known = track::find(node, &work.key)
-        .and_then(|flow| Some((flow, canonical_direction(flow.record, &work.segment.tuple)?)));
-    let Some((flow, direction)) = known else {
+    let Some(flow) = track::find(node, &work.key) else {
+        return done(work, Verdict::pass(Reason::NoFlow));
+    };
+    let Some(direction) = canonical_direction(flow.record, &work.segment.tuple) else {
         return done(work, Verdict::pass(Reason::NoFlow));
     };
     if direction == Direction::Reply {

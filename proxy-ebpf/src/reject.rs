@@ -10,6 +10,7 @@ use crate::{
     frame::{Bytes, Frame},
     parse::Segment,
     rewrite::checksum::{add, fold},
+    work::Work,
 };
 
 /// How much of the refused packet is quoted at the most: its headers, and more than the eight bytes behind them that a
@@ -24,7 +25,7 @@ const HOPS: u8 = 64;
 pub const PER_SECOND: u64 = 1_000;
 
 /// What is put before the quoted packet.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Refusal {
     /// Network and ICMP header; of IPv4 the first 28 bytes.
     pub headers: Bytes<48>,
@@ -39,6 +40,27 @@ pub const fn headers_length<F: Family>() -> u32 {
     F::HEADER_LEN + 8
 }
 
+impl Default for Refusal {
+    fn default() -> Self {
+        Refusal {
+            headers: Bytes([0; 48]),
+            quote: 0,
+        }
+    }
+}
+
+/// Leaves the answer to the segment in `work` there; whether there is one.
+#[inline(never)]
+pub fn prepare<F: Family, Fr: Frame>(frame: &Fr, work: &mut Work<F>) -> bool {
+    match refusal(frame, &work.segment) {
+        Some(refusal) => {
+            work.refusal = refusal;
+            true
+        }
+        None => false,
+    }
+}
+
 /// The answer to the segment in a frame.
 #[inline(always)]
 pub fn refusal<F: Family>(frame: &impl Frame, segment: &Segment<F>) -> Option<Refusal> {
@@ -48,7 +70,7 @@ pub fn refusal<F: Family>(frame: &impl Frame, segment: &Segment<F>) -> Option<Re
     let end = core::hint::black_box(quote);
     let mut sum = 0;
     let mut at = 0;
-    while at < end {
+    while at < end && at < QUOTE {
         let word = frame.read::<4>(at)?;
         sum = add(sum, u32::from_be_bytes(word.0));
         at += 4;

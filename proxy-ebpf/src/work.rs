@@ -13,6 +13,7 @@ use proxy_common::{
 
 use crate::{
     parse::{NetworkHeader, Segment, icmp::IcmpError},
+    reject::Refusal,
     rewrite::Plan,
     select::{Candidates, Endpoint},
     verdict::Verdict,
@@ -25,6 +26,8 @@ pub struct Work<F: Family> {
     pub verdict: Verdict,
     /// The interface that it came in by.
     pub interface: u32,
+    /// Whether a bridge passes the frame on between its ports: then only a direct flow is looked for.
+    pub bridged: bool,
     /// The network header.
     pub header: NetworkHeader<F>,
     /// The segment, if it is one.
@@ -43,6 +46,8 @@ pub struct Work<F: Family> {
     pub key: FlowKey<F>,
     /// The packet's flow.
     pub flow: FlowRef,
+    /// The answer, if the packet is refused.
+    pub refusal: Refusal,
     /// Where a search stands.
     pub search: Search,
 }
@@ -72,6 +77,7 @@ impl<F: Family> Default for Work<F> {
         Work {
             verdict: Verdict::pass(Reason::NoFlow),
             interface: 0,
+            bridged: false,
             header: NetworkHeader::default(),
             segment: Segment::default(),
             error: IcmpError::default(),
@@ -81,6 +87,7 @@ impl<F: Family> Default for Work<F> {
             masquerade: false,
             key: FlowKey::default(),
             flow: FlowRef::default(),
+            refusal: Refusal::default(),
             search: Search::default(),
         }
     }

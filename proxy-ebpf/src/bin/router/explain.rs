@@ -13,7 +13,7 @@ use proxy_common::{
     reason::Reason,
 };
 use proxy_ebpf::{
-    node::{Node, Tables as _},
+    node::Node,
     parse::{self, Packet, Parse},
     pipeline::{self, Decision},
     select::{

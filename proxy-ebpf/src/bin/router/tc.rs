@@ -14,7 +14,8 @@ use proxy_common::{
 use proxy_ebpf::{
     node::Node,
     parse::Parse,
-    pipeline, reject,
+    pipeline,
+    reject::{self, Refusal},
     verdict::{Action, Verdict},
     work::Work,
 };
@@ -95,7 +96,7 @@ where
 
 /// Counts a verdict and carries it out. What goes on goes to the next program on the device, whoever's it is.
 #[inline(always)]
-fn act<F: Parse, const HEADERS: usize>(hook: Hook, frame: &Skb, verdict: Verdict, work: &Work<F>) -> i32 {
+fn act<F: Parse, const HEADERS: usize>(hook: Hook, frame: &Skb, verdict: Verdict, work: &mut Work<F>) -> i32 {
     let reason = verdict.reason_number();
     match verdict.action() {
         Action::Translate | Action::Pass => pass(hook, reason),
@@ -104,16 +105,24 @@ fn act<F: Parse, const HEADERS: usize>(hook: Hook, frame: &Skb, verdict: Verdict
     }
 }
 
-#[inline(never)]
-fn refuse<F: Parse, const HEADERS: usize>(hook: Hook, frame: &Skb, reason: u8, work: &Work<F>) -> i32 {
+/// Sends a refusal, if this processor has not sent too many.
+#[inline(always)]
+fn refuse<F: Parse, const HEADERS: usize>(hook: Hook, frame: &Skb, reason: u8, work: &mut Work<F>) -> i32 {
     if !report::may_refuse() {
         return drop(hook, Reason::RejectLimited as u8);
     }
     report::count(hook, reason);
-    match reject::refusal(frame, &work.segment) {
-        Some(refusal) => frame.refuse::<HEADERS>(&refusal),
-        None => TC_ACT_SHOT as i32,
+    if reject::prepare(frame, work) {
+        send_back::<HEADERS>(frame, &work.refusal)
+    } else {
+        TC_ACT_SHOT as i32
     }
+}
+
+/// A step of its own, for its stack.
+#[inline(never)]
+fn send_back<const HEADERS: usize>(frame: &Skb, refusal: &Refusal) -> i32 {
+    frame.refuse::<HEADERS>(refusal)
 }
 
 #[inline(always)]
