@@ -23,17 +23,26 @@ use proxy_ebpf::{
     service::{self, Dialled},
     track,
     verdict::{Action, Verdict},
+    work::Work,
 };
 
-use crate::{host::Kernel, maps::EXPLANATION, skb::Skb};
+use crate::{
+    host::Kernel,
+    maps::{self, EXPLANATION},
+    skb::Skb,
+};
 
 #[classifier]
 pub(crate) fn explain(ctx: TcContext) -> i32 {
     let (frame, link) = Skb::of_ethernet(&ctx);
     let kernel = Kernel::new(ctx.as_ptr());
     let explanation = match link.ethertype {
-        V4::ETHERTYPE => explain_packet::<V4>(&frame, &kernel),
-        V6::ETHERTYPE => explain_packet::<V6>(&frame, &kernel),
+        V4::ETHERTYPE => maps::work_v4().map_or(Explanation::default(), |work| {
+            explain_packet::<V4>(&frame, &kernel, work)
+        }),
+        V6::ETHERTYPE => maps::work_v6().map_or(Explanation::default(), |work| {
+            explain_packet::<V6>(&frame, &kernel, work)
+        }),
         _ => of_verdict(Verdict::pass(Reason::NotIp)),
     };
     let _ = EXPLANATION.set(0, &explanation, 0);
@@ -41,13 +50,15 @@ pub(crate) fn explain(ctx: TcContext) -> i32 {
 }
 
 #[inline(always)]
-fn explain_packet<F: Parse>(frame: &Skb, kernel: &impl Node<F>) -> Explanation {
-    let segment = match parse::packet::<F>(frame) {
+fn explain_packet<F: Parse>(frame: &Skb, kernel: &impl Node<F>, work: &mut Work<F>) -> Explanation {
+    work.segment = match parse::packet::<F>(frame) {
         Ok(Packet::Segment(segment)) => segment,
         Ok(Packet::Icmp(_)) => return of_verdict(Verdict::pass(Reason::IcmpQuery)),
         Err(reason) => return of_verdict(Verdict::pass(reason)),
     };
-    let known = track::find(kernel, &FlowKey::wire(&segment.tuple)).is_some();
+    work.key = FlowKey::wire(&work.segment.tuple);
+    let known = track::find(kernel, &work.key).is_some();
+    let segment = &work.segment;
     let Some(config) = kernel.config() else {
         return of_verdict(Verdict::pass(Reason::NoService));
     };
