@@ -9,12 +9,12 @@ use std::{
 
 use anyhow::{Result, bail, ensure};
 use nix::libc;
-use proxy_common::{family::V4, node::Hook, reason::Reason, schema};
+use proxy_common::{explain::Explanation, family::V4, node::Hook, reason::Reason, schema};
 use proxy_ebpf::{
     testing::{
         fixture::Fixture,
         machine::{Machine, Sent, Way},
-        maps::Maps,
+        maps::{Maps, TypedMaps as _},
         packet::{Wire, tcp},
         who::{TestFamily, Who},
     },
@@ -73,6 +73,11 @@ impl Kernel {
         let program = format!("{name}{}", self.variant);
         let mut ran = self.run(&program, interface, wire, true);
         let counted = self.counted();
+        if counted.is_empty() {
+            // The kernel did not run it, and says why.
+            ran?;
+            bail!("the packet was not counted");
+        }
         ensure!(matches!(counted[..], [(_, 1)]), "the packet was counted as {counted:?}");
         let number = counted[0].0.wrapping_sub(hook as u32 * Reason::COUNTERS);
         let reason = u8::try_from(number).ok().and_then(Reason::from_number);
@@ -179,4 +184,16 @@ fn listen<F: TestFamily>(who: Who, port: u16) -> UdpSocket {
         .or_else(|_| <[u8; 16]>::try_from(bytes.as_slice()).map(IpAddr::from))
         .expect("an address");
     UdpSocket::bind((address, port)).unwrap_or_else(|error| panic!("{address}:{port}: {error}"))
+}
+
+/// What the program that explains says of a packet.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn explain(kernel: &Kernel, interface: u32, wire: &Wire) -> io::Result<Explanation> {
+    kernel.run("explain", interface, wire, true)?;
+    Ok(kernel
+        .programs
+        .value(&schema::EXPLANATION, &0_u32)
+        .expect("an array's entry"))
 }

@@ -7,10 +7,13 @@ mod bpf;
 mod programs;
 mod place;
 mod machine;
+mod pair;
 mod fixture;
 
 mod verifier;
 mod rows;
+mod parity;
+mod twin;
 mod attach;
 mod maps;
 mod explain;

@@ -25,7 +25,9 @@ fn capacity(spec: &MapSpec) -> u32 {
         "FLOWS_V4" | "FLOWS_V6" => 512,
         // What the programs index by constants or by other maps' sizes.
         "FREE_PORTS" | "COUNTERS" => spec.capacity,
-        _ => 128,
+        // It must not forget before a test is over, which it does long before it is full.
+        "FRAGMENTS_V4" | "FRAGMENTS_V6" => 4096,
+        _ => 64,
     };
     few.min(spec.capacity)
 }
@@ -76,15 +78,28 @@ impl Programs {
         })
     }
 
+    /// Loads every program of the object.
+    ///
+    /// # Errors
+    /// As [`Programs::load`].
+    pub(crate) fn load_all() -> Result<Self> {
+        let mut programs = Self::load(&[])?;
+        let names: Vec<String> = programs.ebpf.programs().map(|(name, _)| name.to_owned()).collect();
+        for name in names {
+            load(&mut programs.ebpf, &name).with_context(|| format!("program {name}"))?;
+        }
+        Ok(programs)
+    }
+
     /// A program's descriptor.
     pub(crate) fn program(&self, name: &str) -> BorrowedFd<'_> {
         let program = self.ebpf.program(name).unwrap_or_else(|| panic!("no program {name}"));
         program.fd().unwrap_or_else(|error| panic!("{name}: {error}")).as_fd()
     }
 
-    /// A program in aya's form.
-    pub(crate) fn aya(&self, name: &str) -> &Program {
-        self.ebpf.program(name).unwrap_or_else(|| panic!("no program {name}"))
+    /// All programs in aya's form, by name.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Program)> {
+        self.ebpf.programs()
     }
 
     /// A map's descriptor.

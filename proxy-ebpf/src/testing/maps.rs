@@ -61,7 +61,7 @@ pub trait TypedMaps: Maps {
 impl<M: Maps + ?Sized> TypedMaps for M {}
 
 /// Maps in memory. They hold what they are given: how much that may be is said to each write that may fail.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct MemoryMaps {
     maps: RefCell<BTreeMap<&'static str, Entries>>,
 }

@@ -82,6 +82,11 @@ impl<F: TestFamily> MemoryNode<F> {
         self.now.set(self.now.get() + time);
     }
 
+    /// Sets the clock, ns.
+    pub fn set_clock(&self, now: u64) {
+        self.now.set(now);
+    }
+
     /// Lets the dice fall like this, in this order. After that they fall as they like, the same way each time.
     pub fn roll(&self, numbers: &[u32]) {
         let mut dice = self.dice.borrow_mut();
