@@ -1,14 +1,53 @@
 //! Floor 3: real sockets between namespaces. One file a topic; needs root.
 
 mod world;
+mod smoke;
+mod cluster_ip;
+mod node_port;
+mod external;
+mod hairpin;
+mod udp;
+mod dual_stack;
+mod clash;
+mod fragments;
+mod icmp;
+mod offload;
+mod coexist;
+mod devices;
+mod newpod;
+mod restart;
+mod full_table;
+mod pressure;
 mod publisher;
 mod atomic;
 mod crash;
-mod pressure;
-mod newpod;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use tests::cluster::Place;
+use tests::peer::{Open, Transport, Why};
 
 /// Whether the full figures are asked for, with nothing else on the machine: `FAIRLEAD_FIGURES=1`. Without it the same
 /// tests take a part of the time and leave room for a busy machine.
 fn figures() -> bool {
     std::env::var_os("FAIRLEAD_FIGURES").is_some()
+}
+
+/// Opens a conversation that must fail within three seconds and says how it did.
+///
+/// Over IPv6 the kernel heeds a refusal that comes before `connect` has let go of its socket only at the second SYN, a
+/// second later.
+fn refused(from: &Place, transport: Transport, to: SocketAddr) -> Result<Why> {
+    let how = Open {
+        transport,
+        to,
+        from: None,
+        within: Duration::from_secs(3),
+    };
+    match from.peer()?.try_open(how)? {
+        Ok(connection) => bail!("{to} answered {}: {:?}", from.label(), connection.opened),
+        Err(failure) => Ok(failure.why),
+    }
 }

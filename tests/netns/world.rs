@@ -94,7 +94,7 @@ fn a_load_counts_what_answered_and_what_did_not(#[values(Ip::V4, Ip::V6)] ip: Ip
     assert_eq!(refused?.map(drop).expect_err("nobody listens").why, Why::Refused);
     let report = load.stop()?;
     assert!(
-        report.completed == 0 && report.failed["Refused"] == report.failures(),
+        report.completed == 0 && report.failed.keys().all(|kind| kind == "Refused"),
         "{report:?}"
     );
     Ok(())

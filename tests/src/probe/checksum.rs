@@ -74,7 +74,7 @@ fn wrong_in_payload(protocol: u8, source: &[u8], destination: &[u8], payload: &[
 }
 
 /// The one's complement sum of parts of which only the last may have an odd length.
-fn sum(parts: &[&[u8]]) -> u16 {
+pub(super) fn sum(parts: &[&[u8]]) -> u16 {
     let words = parts.iter().flat_map(|part| part.chunks(2));
     let mut total: u64 = words
         .map(|word| u64::from(word[0]) << 8 | word.get(1).map_or(0, |low| u64::from(*low)))

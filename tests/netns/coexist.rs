@@ -1,0 +1,148 @@
+//! Who else is on the packet's way.
+
+use anyhow::{Context, Result};
+use rstest::rstest;
+use tests::agent::SocketLb;
+use tests::cluster::{NodePlan, PodNetwork, World};
+use tests::manifests::Service;
+use tests::peer::Transport;
+use tests::plan::{Ip, cluster_ip, load_balancer};
+use tests::programmed::{Programmed, TARGET, serve_everywhere, spreads_over};
+
+const NODE_PORT: u16 = 30080;
+const ALL: [&str; 4] = ["pod-a-0", "pod-a-1", "pod-b-0", "pod-b-1"];
+
+/// What a firewall of a node commonly holds: known connections, then what begins in or goes to the pods' networks.
+const FIREWALL: &str = "
+table inet firewall {
+  chain forward {
+    type filter hook forward priority 0; policy drop;
+    ct state established,related accept
+    ip daddr 10.244.0.0/16 accept
+    ip6 daddr fd00:10:244::/48 accept
+    ip saddr 10.244.0.0/16 accept
+    ip6 saddr fd00:10:244::/48 accept
+    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+  }
+}";
+
+/// The same, and what connection tracking calls invalid is dropped first.
+const NO_INVALID: &str = "
+table inet invalid {
+  chain forward {
+    type filter hook forward priority -10; policy accept;
+    ct state invalid counter drop
+  }
+}";
+
+/// A CNI that masquerades what leaves the pods' networks.
+const MASQUERADE: &str = "
+table inet cni {
+  chain postrouting {
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr 10.244.0.0/16 ip daddr != 10.244.0.0/16 masquerade
+    ip6 saddr fd00:10:244::/48 ip6 daddr != fd00:10:244::/48 masquerade
+  }
+}";
+
+/// Two nodes of that shape, with a Service on all pods.
+fn started(shape: impl Fn(&mut NodePlan), before: impl FnOnce(&World) -> Result<()>) -> Result<Programmed> {
+    let world = World::two_nodes().pods(2).each(shape).build()?;
+    before(&world)?;
+    serve_everywhere(&world)?;
+    let service = Service::named("web", cluster_ip(10))
+        .ports(80, TARGET)
+        .node_port(NODE_PORT)
+        .load_balancer(load_balancer(21));
+    let service = world.nodes.iter().fold(service, Service::pods_of);
+    Programmed::start(world, SocketLb::Auto, &[service])
+}
+
+/// Every kind of address from every side, with whole transfers.
+fn everything_works(programmed: &Programmed) -> Result<()> {
+    let world = &programmed.world;
+    for ip in Ip::BOTH {
+        for (from, to) in [
+            (&**world.pod(0, 0), cluster_ip(10).at(ip, 80)),
+            (&**world.node(0), cluster_ip(10).at(ip, 80)),
+            (&world.client, world.node(0).address().at(ip, NODE_PORT)),
+            (&world.client, load_balancer(21).at(ip, 80)),
+        ] {
+            for transport in [Transport::Tcp, Transport::Udp] {
+                spreads_over(&ALL, from, transport, to, |_| Ok(()))
+                    .with_context(|| format!("{} to {to} over {transport:?}", from.label()))?;
+            }
+            from.peer()?.open(Transport::Tcp, to)?.exchange(200_000)?;
+        }
+    }
+    Ok(())
+}
+
+fn rules(world: &World, rules: &str) -> Result<()> {
+    world
+        .nodes
+        .iter()
+        .try_for_each(|node| node.tool("nft", &[rules]).map(drop))
+}
+
+#[rstest]
+fn with_any_reverse_path_filter(
+    #[values(PodNetwork::Bridge, PodNetwork::Routed)] network: PodNetwork,
+    #[values(1, 2)] rp_filter: u8,
+) -> Result<()> {
+    everything_works(&started(
+        |node| (node.network, node.rp_filter) = (network, rp_filter),
+        |_| Ok(()),
+    )?)
+}
+
+#[rstest]
+fn with_connection_tracking(
+    #[values(PodNetwork::Bridge, PodNetwork::Routed)] network: PodNetwork,
+    #[values(false, true)] bridge_netfilter: bool,
+) -> Result<()> {
+    let shape = |node: &mut NodePlan| {
+        (node.network, node.conntrack, node.bridge_netfilter) = (network, true, bridge_netfilter);
+    };
+    everything_works(&started(shape, |_| Ok(()))?)
+}
+
+#[rstest]
+#[case::bridge_seen_by_netfilter(PodNetwork::Bridge, true, FIREWALL)]
+#[case::bridge(PodNetwork::Bridge, false, FIREWALL)]
+#[case::routed(PodNetwork::Routed, false, FIREWALL)]
+#[case::routed_without_invalid(PodNetwork::Routed, false, NO_INVALID)]
+#[case::bridge_without_invalid(PodNetwork::Bridge, true, NO_INVALID)]
+#[case::routed_masqueraded(PodNetwork::Routed, false, MASQUERADE)]
+#[case::bridge_masqueraded(PodNetwork::Bridge, true, MASQUERADE)]
+fn with_rules_of_others(
+    #[case] network: PodNetwork,
+    #[case] bridge_netfilter: bool,
+    #[case] ruleset: &str,
+) -> Result<()> {
+    let shape = |node: &mut NodePlan| (node.network, node.bridge_netfilter) = (network, bridge_netfilter);
+    everything_works(&started(shape, |world| rules(world, ruleset))?)
+}
+
+/// Filters of another program that let everything on, attached to the same devices before and after the agent came.
+#[rstest]
+fn with_filters_of_others(#[values(true, false)] before: bool) -> Result<()> {
+    let foreign = |world: &World| -> Result<()> {
+        for node in &world.nodes {
+            for device in node.pods.iter().map(|pod| pod.host_device.as_str()).chain(["eth0"]) {
+                node.tool("tc", &["qdisc", "add", "dev", device, "clsact"])?;
+                for side in ["ingress", "egress"] {
+                    // One instruction, "return 0": no match, so the next filter is asked.
+                    let filter = ["filter", "add", "dev", device, side, "bpf", "bytecode", "1,6 0 0 0"];
+                    node.tool("tc", &filter)?;
+                }
+            }
+        }
+        Ok(())
+    };
+    let programmed = started(|_| (), |world| if before { foreign(world) } else { Ok(()) })?;
+    if !before {
+        foreign(&programmed.world)?;
+    }
+    everything_works(&programmed)
+}

@@ -1,0 +1,166 @@
+//! Node ports, from the outside, from pods and from nodes.
+
+use anyhow::Result;
+use rstest::rstest;
+use serde_json::json;
+use tests::agent::SocketLb;
+use tests::cluster::{Between, PodNetwork, Uplink, World};
+use tests::manifests::Service;
+use tests::peer::{Transport, Why};
+use tests::plan::{Ip, cluster_ip};
+use tests::programmed::{Programmed, TARGET, sees, sees_the_client, serve_everywhere, spreads_over};
+
+use crate::refused;
+
+const NODE_PORT: u16 = 30080;
+const ALL: [&str; 4] = ["pod-a-0", "pod-a-1", "pod-b-0", "pod-b-1"];
+
+fn web(world: &World) -> Service {
+    let service = Service::named("web", cluster_ip(10))
+        .ports(80, TARGET)
+        .node_port(NODE_PORT);
+    world.nodes.iter().fold(service, Service::pods_of)
+}
+
+#[rstest]
+fn the_outside_reaches_every_endpoint_through_every_node(
+    #[values(PodNetwork::Bridge, PodNetwork::Routed)] network: PodNetwork,
+    #[values(Uplink::Direct, Uplink::BridgePort)] uplink: Uplink,
+    #[values(Between::Routes, Between::Vxlan)] between: Between,
+) -> Result<()> {
+    let world = World::two_nodes()
+        .pods(2)
+        .network(network)
+        .between(between)
+        .each(|node| node.uplink = uplink)
+        .build()?;
+    serve_everywhere(&world)?;
+    let service = web(&world);
+    let programmed = Programmed::start(world, SocketLb::Off, &[service])?;
+    for ip in Ip::BOTH {
+        for node in &programmed.world.nodes {
+            let to = node.address().at(ip, NODE_PORT);
+            for transport in [Transport::Tcp, Transport::Udp] {
+                spreads_over(&ALL, &programmed.world.client, transport, to, sees(node))?;
+            }
+            programmed
+                .world
+                .client
+                .peer()?
+                .open(Transport::Tcp, to)?
+                .exchange(1_000_000)?;
+        }
+    }
+    Ok(())
+}
+
+#[rstest]
+fn pods_reach_the_node_ports_of_both_nodes(
+    #[values(PodNetwork::Bridge, PodNetwork::Routed)] network: PodNetwork,
+    #[values(Ip::V4, Ip::V6)] ip: Ip,
+    #[values(SocketLb::Off, SocketLb::Auto)] socket_lb: SocketLb,
+) -> Result<()> {
+    let world = World::two_nodes().pods(2).network(network).build()?;
+    serve_everywhere(&world)?;
+    let service = web(&world);
+    let programmed = Programmed::start(world, socket_lb, &[service])?;
+    for node in &programmed.world.nodes {
+        let to = node.address().at(ip, NODE_PORT);
+        for transport in [Transport::Tcp, Transport::Udp] {
+            spreads_over(&ALL, programmed.world.pod(0, 0), transport, to, |_| Ok(()))?;
+        }
+    }
+    Ok(())
+}
+
+#[rstest]
+fn nodes_reach_their_own_and_other_node_ports(#[values(Ip::V4, Ip::V6)] ip: Ip) -> Result<()> {
+    let world = World::two_nodes().pods(2).build()?;
+    serve_everywhere(&world)?;
+    let service = web(&world);
+    let programmed = Programmed::start(world, SocketLb::Host, &[service])?;
+    for node in &programmed.world.nodes {
+        let to = node.address().at(ip, NODE_PORT);
+        for transport in [Transport::Tcp, Transport::Udp] {
+            spreads_over(&ALL, programmed.world.node(0), transport, to, |_| Ok(()))?;
+        }
+    }
+    Ok(())
+}
+
+#[rstest]
+fn the_local_policy_keeps_the_client_and_stays_on_the_node(
+    #[values(PodNetwork::Bridge, PodNetwork::Routed)] network: PodNetwork,
+    #[values(Ip::V4, Ip::V6)] ip: Ip,
+) -> Result<()> {
+    let world = World::two_nodes().pods(2).network(network).build()?;
+    serve_everywhere(&world)?;
+    let service = web(&world).field("externalTrafficPolicy", json!("Local"));
+    let programmed = Programmed::start(world, SocketLb::Off, &[service])?;
+    let client = &programmed.world.client;
+    for (node, servers) in programmed
+        .world
+        .nodes
+        .iter()
+        .zip([["pod-a-0", "pod-a-1"], ["pod-b-0", "pod-b-1"]])
+    {
+        let to = node.address().at(ip, NODE_PORT);
+        for transport in [Transport::Tcp, Transport::Udp] {
+            spreads_over(&servers, client, transport, to, sees_the_client)?;
+        }
+    }
+    Ok(())
+}
+
+#[rstest]
+fn the_local_policy_drops_where_no_endpoint_is(#[values(Ip::V4, Ip::V6)] ip: Ip) -> Result<()> {
+    let world = World::two_nodes().pods(1).build()?;
+    serve_everywhere(&world)?;
+    let mut service = web(&world).field("externalTrafficPolicy", json!("Local"));
+    service.backends.remove(0);
+    let programmed = Programmed::start(world, SocketLb::Off, &[service])?;
+    let (client, nodes) = (&programmed.world.client, &programmed.world.nodes);
+    spreads_over(
+        &["pod-b-0"],
+        client,
+        Transport::Tcp,
+        nodes[1].address().at(ip, NODE_PORT),
+        sees_the_client,
+    )?;
+    let to = nodes[0].address().at(ip, NODE_PORT);
+    assert_eq!(refused(client, Transport::Tcp, to)?, Why::TimedOut);
+    Ok(())
+}
+
+#[rstest]
+fn a_node_port_without_endpoints_refuses(#[values(Ip::V4, Ip::V6)] ip: Ip) -> Result<()> {
+    let world = World::one_node().build()?;
+    let service = web(&world);
+    let programmed = Programmed::start(world, SocketLb::Off, &[service])?;
+    let to = programmed.world.node(0).address().at(ip, NODE_PORT);
+    for transport in [Transport::Tcp, Transport::Udp] {
+        assert_eq!(
+            refused(&programmed.world.client, transport, to)?,
+            Why::Refused,
+            "{transport:?}"
+        );
+    }
+    Ok(())
+}
+
+#[rstest]
+fn a_port_of_the_node_that_is_no_service_is_still_its_own(#[values(Ip::V4, Ip::V6)] ip: Ip) -> Result<()> {
+    let world = World::one_node().pods(1).build()?;
+    serve_everywhere(&world)?;
+    let service = web(&world);
+    let programmed = Programmed::start(world, SocketLb::Auto, &[service])?;
+    let node = programmed.world.node(0);
+    let own = node.address().at(ip, 22000);
+    node.peer()?.serve(own)?;
+    for transport in [Transport::Tcp, Transport::Udp] {
+        for from in [&programmed.world.client, &**programmed.world.pod(0, 0), node] {
+            spreads_over(&["node-a"], from, transport, own, sees_the_client)?;
+        }
+    }
+    Ok(())
+}
