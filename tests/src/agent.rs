@@ -1,6 +1,6 @@
 //! The agent under test: `fairlead run` in a node, and the commands that ask it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,12 +30,19 @@ pub enum SocketLb {
     Off,
 }
 
+/// Where the agent has its objects from.
+#[derive(Clone, Debug)]
+struct Source {
+    flag: &'static str,
+    path: PathBuf,
+}
+
 /// `fairlead` in one node. Dropping it kills the process and leaves the data path, as a crash does.
 #[derive(Debug)]
 pub struct Agent {
     place: Arc<Place>,
     state: PathBuf,
-    manifests: PathBuf,
+    source: Source,
     socket_lb: SocketLb,
     flags: Vec<String>,
     process: Option<Process>,
@@ -76,11 +83,24 @@ impl Agent {
         Self {
             place: node.shared(),
             state: node.state_dir(),
-            manifests: node.manifests_dir(),
+            source: Source {
+                flag: "--manifests",
+                path: node.manifests_dir(),
+            },
             socket_lb,
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
             process: None,
         }
+    }
+
+    /// The same with the API server that a file names instead of manifests.
+    #[must_use]
+    pub fn following(self, kubeconfig: PathBuf) -> Self {
+        let source = Source {
+            flag: "--kubeconfig",
+            path: kubeconfig,
+        };
+        Self { source, ..self }
     }
 
     /// Starts it again after [`Agent::crash`] or [`Agent::stop`], and waits until it is ready.
@@ -126,7 +146,7 @@ impl Agent {
 
     fn run_command(&self) -> Result<Command> {
         let mut command = Command::new(binary()?);
-        command.arg("run").arg("--manifests").arg(&self.manifests);
+        command.arg("run").arg(self.source.flag).arg(&self.source.path);
         command.arg("--node-name").arg(self.place.label());
         command
             .arg("--state")
@@ -177,18 +197,15 @@ impl Agent {
         say(&self.place, words, &self.state)
     }
 
-    /// Waits until the live maps are what the manifests say.
+    /// Waits until the live maps are what the manifests, or the API server, say.
     ///
     /// # Errors
     /// With the differences that are left after ten seconds.
     pub fn settled(&self) -> Result<()> {
         let node = self.place.label().to_owned();
-        let manifests = self.manifests.to_string_lossy().into_owned();
-        let words = ["verify", "--manifests", &manifests, "--node-name", &node];
-        wait::until("maps as the manifests say", wait::PATIENCE, || {
-            self.say(&words).map(Some)
-        })
-        .map(drop)
+        let source = self.source.path.to_string_lossy().into_owned();
+        let words = ["verify", self.source.flag, &source, "--node-name", &node];
+        wait::until("maps as the objects say", wait::PATIENCE, || self.say(&words).map(Some)).map(drop)
     }
 
     /// Removes everything of it from the node; it must not run.
@@ -197,6 +214,11 @@ impl Agent {
     /// When something cannot be removed.
     pub fn cleanup(&self) -> Result<String> {
         self.say(&["cleanup"])
+    }
+
+    /// Its folder on the bpffs.
+    pub fn state(&self) -> &Path {
+        &self.state
     }
 
     /// Its log so far.
@@ -210,13 +232,13 @@ impl Agent {
     }
 }
 
-fn say(place: &Place, words: &[&str], state: &std::path::Path) -> Result<String> {
+fn say(place: &Place, words: &[&str], state: &Path) -> Result<String> {
     let mut command = place.command(binary()?)?;
     command.args(words).arg("--state").arg(state);
     crate::tool::output(&mut command, "").with_context(|| format!("fairlead {}", words.join(" ")))
 }
 
-fn output(place: &Place, words: &[&str], state: &std::path::Path) -> Result<Value> {
+fn output(place: &Place, words: &[&str], state: &Path) -> Result<Value> {
     let said = say(place, words, state)?;
     serde_json::from_str(&said).with_context(|| format!("fairlead {}: {said:?}", words.join(" ")))
 }

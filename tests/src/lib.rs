@@ -10,8 +10,12 @@ pub mod cluster;
 pub mod peer;
 pub mod servers;
 pub mod manifests;
+#[cfg(feature = "cluster")]
+pub mod apiserver;
 pub mod agent;
 pub mod probe;
 pub mod programmed;
 pub mod packets;
+#[cfg(feature = "cluster")]
+pub mod scale;
 pub mod demo;

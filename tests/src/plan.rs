@@ -12,6 +12,9 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+/// The networks of the cluster addresses, as an API server is told them.
+pub const SERVICE_NETWORKS: &str = "10.96.0.0/12,fd00:10:96::/112";
+
 /// Which version of IP a row of a test speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ip {

@@ -9,6 +9,8 @@ use anyhow::{Result, bail};
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 const PAUSE: Duration = Duration::from_millis(5);
+/// Between two looks at what is timed: short against what is measured, long enough to leave the processors to it.
+const SHORT_PAUSE: Duration = Duration::from_micros(20);
 
 /// Asks `probe` until it answers, at most `within`; the error then says `what` did not come, and the last reason given.
 ///
@@ -28,6 +30,20 @@ pub fn until<T>(what: &str, within: Duration, mut probe: impl FnMut() -> Result<
             }
         }
         thread::sleep(PAUSE);
+    }
+}
+
+/// [`until`] for something that is timed: looked at so often that the look adds next to nothing, and cheap to look at.
+pub fn closely<T>(what: &str, within: Duration, mut probe: impl FnMut() -> Option<T>) -> Result<T> {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(value) = probe() {
+            return Ok(value);
+        }
+        if Instant::now() >= deadline {
+            bail!("{what}: not within {within:?}");
+        }
+        thread::sleep(SHORT_PAUSE);
     }
 }
 

@@ -16,10 +16,18 @@ pub(crate) fn command(keep: bool, down: bool) -> Result<ExitCode> {
         setup::require(&[Group::Build, Group::Netns])?;
         build::agent()?;
     }
-    // Its helper for sockets is a binary of the same package, which `cargo run` would not build.
+    // Its helper for sockets is a binary of the same package, which `cargo run` would not build. What tests need of
+    // Kubernetes would take minutes.
     let mut bins = process::cargo();
     bins.current_dir(workspace::root());
-    process::run(bins.args(["build", "--quiet", "--package", "tests", "--bins"]))?;
+    process::run(bins.args([
+        "build",
+        "--quiet",
+        "--package",
+        "tests",
+        "--no-default-features",
+        "--bins",
+    ]))?;
     let mut demo = Command::new(workspace::target().join("debug/demo"));
     demo.args(keep.then_some("--keep")).args(down.then_some("--down"));
     let status = demo

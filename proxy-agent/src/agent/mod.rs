@@ -13,7 +13,7 @@ use crate::{
     desired::{Changes, ServicePortId},
     health::{Health, Pass},
     settings::NodeSettings,
-    watch::Notice,
+    watch::{Change, Notice},
 };
 
 pub use inbox::{Inbox, Wake};
@@ -50,6 +50,9 @@ pub trait DataPath {
     /// Does what can be done now and could not be done before, such as giving up memory after a grace period. Called
     /// when nothing else is queued, at least once a second. Returns what [`DataPath::host_changed`] returns.
     fn idle(&mut self) -> Vec<Failure>;
+
+    /// How many writes to maps there have been since the start.
+    fn writes(&self) -> u64;
 }
 
 /// Something that could not be written.
@@ -82,6 +85,9 @@ impl std::fmt::Display for Subject {
     }
 }
 
+/// How many changes of one pass are timed at most.
+const NEWS: usize = 4096;
+
 /// How long the agent sleeps at most.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -94,6 +100,8 @@ pub struct Agent<D> {
     retry: Retry,
     failures: BTreeMap<Subject, String>,
     troubles: BTreeMap<&'static str, String>,
+    /// When the changes were read that the next pass takes in.
+    news: Vec<Instant>,
     started: bool,
 }
 
@@ -110,6 +118,7 @@ impl<D: DataPath> Agent<D> {
             retry: Retry::default(),
             failures: BTreeMap::new(),
             troubles: BTreeMap::new(),
+            news: Vec::new(),
             started: false,
         }
     }
@@ -132,6 +141,7 @@ impl<D: DataPath> Agent<D> {
             self.pass(Instant::now());
             let failures = self.data_path.idle();
             self.host_failures(failures);
+            self.health.wrote(self.data_path.writes());
             self.health.beat(Instant::now());
         }
     }
@@ -139,7 +149,10 @@ impl<D: DataPath> Agent<D> {
     /// Takes in what a source says.
     pub fn notice(&mut self, notice: Notice) {
         match notice {
-            Notice::Changes(changes) => {
+            Notice::Changes { seen, changes } => {
+                if self.news.len() < NEWS && changes.iter().any(Change::is_news) {
+                    self.news.push(seen);
+                }
                 for change in changes {
                     self.objects.take(change);
                 }
@@ -168,9 +181,13 @@ impl<D: DataPath> Agent<D> {
                 self.objects.again(subject);
             }
         }
+        let news = std::mem::take(&mut self.news);
         while let Some(changes) = self.objects.wanted() {
             self.health.pending(now);
             let failures = self.data_path.apply(&changes);
+            if changes.complete && failures.is_empty() {
+                self.health.followed(&news);
+            }
             self.settle(&changes, failures, now);
             if changes.complete {
                 self.report(now, &changes);

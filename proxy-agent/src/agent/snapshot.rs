@@ -70,7 +70,7 @@ fn from_server(
 async fn listen(mut notices: Receiver<Notice>, objects: &mut Objects, last: &mut String) -> bool {
     while let Some(notice) = notices.recv().await {
         match notice {
-            Notice::Changes(changes) => changes.into_iter().for_each(|change| objects.take(change)),
+            Notice::Changes { changes, .. } => changes.into_iter().for_each(|change| objects.take(change)),
             Notice::Trouble { source, reason } => {
                 if let Some(reason) = reason {
                     *last = format!("{source}: {reason}");

@@ -81,6 +81,10 @@ impl DataPath for Memory {
     fn idle(&mut self) -> Vec<Failure> {
         self.host()
     }
+
+    fn writes(&self) -> u64 {
+        self.passes.len() as u64
+    }
 }
 
 fn agent() -> Agent<Memory> {
@@ -89,7 +93,7 @@ fn agent() -> Agent<Memory> {
 }
 
 fn everything_listed() -> Notice {
-    Notice::Changes(vec![
+    Notice::changes(vec![
         Change::Service(Event::End),
         Change::Slice(Event::End),
         Change::Node(Event::End),
@@ -98,7 +102,7 @@ fn everything_listed() -> Notice {
 }
 
 fn a_service(name: &str, n: u16) -> Notice {
-    Notice::Changes(vec![set_service(&service(
+    Notice::changes(vec![set_service(&service(
         name,
         &cluster_ip(FamilyKind::V4, n),
         &json!({}),
@@ -109,7 +113,7 @@ fn a_service(name: &str, n: u16) -> Notice {
 fn nothing_is_written_before_everything_is_known_and_then_all_of_it_at_once() {
     let mut agent = agent();
     let now = Instant::now();
-    agent.notice(Notice::Changes(vec![
+    agent.notice(Notice::changes(vec![
         Change::Service(Event::End),
         Change::Node(Event::End),
     ]));
@@ -118,7 +122,7 @@ fn nothing_is_written_before_everything_is_known_and_then_all_of_it_at_once() {
     agent.pass(now);
     assert!(agent.data_path.passes.is_empty());
     assert!(!agent.health.report(now).ready);
-    agent.notice(Notice::Changes(vec![
+    agent.notice(Notice::changes(vec![
         Change::ServiceCidr(Event::Unavailable),
         Change::Slice(Event::End),
     ]));
@@ -168,7 +172,7 @@ fn a_failure_is_forgotten_with_its_service() {
     agent.notice(a_service("a", 1));
     agent.pass(now);
     agent.data_path.failing.clear();
-    agent.notice(Notice::Changes(vec![
+    agent.notice(Notice::changes(vec![
         Change::Service(Event::Begin),
         Change::Service(Event::End),
     ]));
@@ -226,7 +230,7 @@ fn the_node_is_handed_over_at_first_and_when_it_changes() {
     agent.notice(a_service("a", 1));
     agent.pass(now);
     assert_eq!(agent.data_path.nodes, 1);
-    agent.notice(Notice::Changes(vec![set_node(&node_in(Some("zone-a")))]));
+    agent.notice(Notice::changes(vec![set_node(&node_in(Some("zone-a")))]));
     agent.pass(now);
     assert_eq!(agent.data_path.nodes, 2);
 }

@@ -12,7 +12,7 @@ use aya::maps::MapInfo;
 use proxy_common::{frontend::FrontendKind, schema};
 
 use super::{
-    Applier,
+    Applier, Usage,
     grace::Grace,
     kernel::Access,
     map::TableError,
@@ -52,6 +52,8 @@ pub struct KernelPath {
     /// What of the host's cannot be done at the moment.
     trouble: BTreeMap<String, String>,
     usage: SharedUsage,
+    /// Writes to maps that are not the applier's.
+    writes: u64,
 }
 
 impl KernelPath {
@@ -83,6 +85,7 @@ impl KernelPath {
             node_ports: BTreeSet::new(),
             trouble: BTreeMap::new(),
             usage: SharedUsage::default(),
+            writes: 0,
         };
         path.forget_stale_devices()?;
         path.node_ports = path.published_node_ports();
@@ -176,16 +179,21 @@ impl KernelPath {
             let Some(cookie) = self.facts.namespaces.get(&ifindex) else {
                 continue;
             };
-            if self.devices.attached().contains_key(&ifindex) {
+            if self.carries(ifindex) {
                 covered.entry(*cookie).or_insert(ifindex);
             } else {
                 uncovered.insert(*cookie);
             }
         }
         covered.retain(|cookie, _| !uncovered.contains(cookie));
-        if let Err(error) = sync(&mut *self.tables.covered, &covered, Extra::Removed) {
-            self.note("covered namespaces".into(), error.to_string());
-        }
+        let written = sync(&mut *self.tables.covered, &covered, Extra::Removed);
+        self.wrote("covered namespaces", written);
+    }
+
+    /// Whether a device carries the programs, be it those of an agent before this one.
+    fn carries(&self, ifindex: u32) -> bool {
+        let left = |direction: &attach::Direction| attach::is_attached(&self.pins, ifindex, *direction);
+        self.devices.attached().contains_key(&ifindex) || attach::Direction::BOTH.iter().all(left)
     }
 
     fn write_facts(&mut self) {
@@ -193,9 +201,8 @@ impl KernelPath {
             return;
         };
         let contents = contents(node, &self.facts, &self.machine, &self.node_ports);
-        if let Err(error) = self.tables.sync(&contents) {
-            self.note("node".into(), error.to_string());
-        }
+        let written = self.tables.sync(&contents);
+        self.wrote("node", written);
     }
 
     /// Reading all flow records takes a while: not on this thread, which publishes.
@@ -213,6 +220,21 @@ impl KernelPath {
         };
         if let Err(error) = thread::Builder::new().name("flows".into()).spawn(work) {
             self.note("flows".into(), error.to_string());
+        }
+    }
+
+    fn wrote(&mut self, what: &str, written: Result<usize, TableError>) {
+        match written {
+            Ok(count) => self.writes += count as u64,
+            Err(error) => self.note(what.to_owned(), error.to_string()),
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        let usage = self.applier.usage();
+        Usage {
+            writes: usage.writes + self.writes,
+            ..usage
         }
     }
 
@@ -274,18 +296,22 @@ impl DataPath for KernelPath {
             of: Subject::Service(id),
             reason: error.to_string(),
         }));
-        self.usage.set(self.applier.usage());
+        self.usage.set(self.usage());
         failures
     }
 
     fn idle(&mut self) -> Vec<Failure> {
         self.applier.settle();
-        self.usage.set(self.applier.usage());
+        self.usage.set(self.usage());
         if !self.trouble.is_empty() {
             let facts = self.facts.clone();
             return self.take_in(facts);
         }
         Vec::new()
+    }
+
+    fn writes(&self) -> u64 {
+        self.usage().writes
     }
 }
 

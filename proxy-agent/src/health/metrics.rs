@@ -29,6 +29,7 @@ pub struct Metrics {
     registry: Mutex<Registry>,
     pass_seconds: Histogram,
     programming_seconds: Histogram,
+    following_seconds: Histogram,
     last_pass: Seconds,
     last_queued: Seconds,
     services_changed: Counter,
@@ -46,6 +47,8 @@ impl Default for Metrics {
             registry: Mutex::new(Registry::default()),
             pass_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
             programming_seconds: Histogram::new(programming_buckets()),
+            // A quarter from one to the next, from 50 microseconds to half a second.
+            following_seconds: Histogram::new(exponential_buckets(0.000_05, 1.25, 42)),
             last_pass: Seconds::default(),
             last_queued: Seconds::default(),
             services_changed: Counter::default(),
@@ -94,6 +97,11 @@ impl Metrics {
         proxy.register("proxy_livez", "Answers of /livez by status", self.livez.clone());
         let own = registry.sub_registry_with_prefix("fairlead");
         own.register(
+            "following_seconds",
+            "From a change that was read from a source to the maps",
+            self.following_seconds.clone(),
+        );
+        own.register(
             "passes_failed",
             "Passes after which something was missing",
             self.passes_failed.clone(),
@@ -127,6 +135,11 @@ impl Metrics {
     /// An endpoint's change, made at a time, is in the maps.
     pub(super) fn programmed(&self, since: Duration) {
         self.programming_seconds.observe(since.as_secs_f64());
+    }
+
+    /// A change is in the maps, so long after it was read.
+    pub(super) fn followed(&self, after: Duration) {
+        self.following_seconds.observe(after.as_secs_f64());
     }
 
     pub(super) fn queued(&self, now: SystemTime) {

@@ -51,6 +51,7 @@ struct State {
     troubles: BTreeMap<&'static str, String>,
     failures: BTreeMap<String, String>,
     refused: usize,
+    writes: u64,
     node_eligible: bool,
 }
 
@@ -85,6 +86,7 @@ impl Health {
                 troubles: BTreeMap::new(),
                 failures: BTreeMap::new(),
                 refused: 0,
+                writes: 0,
                 node_eligible: true,
             }),
             metrics: Metrics::default(),
@@ -94,6 +96,18 @@ impl Health {
     /// The agent's thread came round.
     pub fn beat(&self, now: Instant) {
         self.state().beat = now;
+    }
+
+    /// There have been so many writes to maps since the start.
+    pub fn wrote(&self, writes: u64) {
+        self.state().writes = writes;
+    }
+
+    /// Changes that were read at these times are in the maps.
+    pub fn followed(&self, seen: &[Instant]) {
+        for seen in seen {
+            self.metrics.followed(seen.elapsed());
+        }
     }
 
     /// Something that is wanted may not be in the maps.

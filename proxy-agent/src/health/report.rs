@@ -34,6 +34,8 @@ pub struct Report {
     pub failures: BTreeMap<String, String>,
     /// How many fields of objects cannot be used.
     pub refused: usize,
+    /// How many writes to maps there have been since it began.
+    pub writes: u64,
 }
 
 impl Health {
@@ -58,6 +60,7 @@ impl Health {
                 .collect(),
             failures: state.failures.clone(),
             refused: state.refused,
+            writes: state.writes,
         }
     }
 

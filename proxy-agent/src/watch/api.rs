@@ -130,7 +130,7 @@ impl Kind<'_> {
 
     /// Returns whether somebody listens.
     async fn hand_over(&self, change: Change) -> bool {
-        self.feed.push(Notice::Changes(vec![change])).await
+        self.feed.push(Notice::changes(vec![change])).await
     }
 
     /// Tells how the source is, if it is not as it is known to be. Returns whether somebody listens.

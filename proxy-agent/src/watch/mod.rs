@@ -1,5 +1,7 @@
 //! API objects, from wherever they come, as one stream of changes.
 
+use std::time::Instant;
+
 use tokio::sync::mpsc;
 
 use object::{EndpointSlice, Node, Service, ServiceCidr};
@@ -43,11 +45,32 @@ pub enum Event<T> {
     Unavailable,
 }
 
+impl Change {
+    /// Whether it is news, and not part of a list.
+    #[must_use]
+    pub const fn is_news(&self) -> bool {
+        const fn is_news<T>(event: &Event<T>) -> bool {
+            matches!(event, Event::Set(_) | Event::Gone(_))
+        }
+        match self {
+            Change::Service(event) => is_news(event),
+            Change::Slice(event) => is_news(event),
+            Change::Node(event) => is_news(event),
+            Change::ServiceCidr(event) => is_news(event),
+        }
+    }
+}
+
 /// What a source hands over.
 #[derive(Clone, Debug)]
 pub enum Notice {
     /// Changes that belong together.
-    Changes(Vec<Change>),
+    Changes {
+        /// When the source had read them.
+        seen: Instant,
+        /// The changes, in their order.
+        changes: Vec<Change>,
+    },
     /// How the source is: what was handed over stays in force meanwhile. The source has logged it.
     Trouble {
         /// The source.
@@ -55,6 +78,15 @@ pub enum Notice {
         /// What is wrong with it; `None`: nothing any more.
         reason: Option<String>,
     },
+}
+
+impl Notice {
+    /// Changes that have just been read.
+    #[must_use]
+    pub fn changes(changes: Vec<Change>) -> Self {
+        let seen = Instant::now();
+        Notice::Changes { seen, changes }
+    }
 }
 
 /// Where sources put what they have. When it is full they wait.

@@ -203,7 +203,7 @@ impl Follower {
         let waited = timeout(Duration::from_secs(30), async {
             while !holds(self) {
                 match self.notices.recv().await.expect("a follower that goes on") {
-                    Notice::Changes(changes) => changes.into_iter().for_each(|change| self.objects.take(change)),
+                    Notice::Changes { changes, .. } => changes.into_iter().for_each(|change| self.objects.take(change)),
                     Notice::Trouble {
                         source,
                         reason: Some(reason),

@@ -149,7 +149,7 @@ impl WorldPlan {
             let netns = NetNs::create(&format!("{}-{label}", scratch.name()))?;
             Ok(Place::new(label, netns, Arc::clone(cgroup), &scratch.path("")))
         };
-        let router = place("router", &beyond)?;
+        let router = Arc::new(place("router", &beyond)?);
         wire::router(router.netns(), self.nodes.len())?;
         let client = place("client", &beyond)?;
         wire::client(client.netns(), router.netns())?;

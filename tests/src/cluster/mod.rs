@@ -6,6 +6,8 @@ mod place;
 mod scratch;
 mod wire;
 
+use std::sync::Arc;
+
 use anyhow::Result;
 
 use crate::cgroup::Cgroup;
@@ -24,7 +26,7 @@ pub struct World {
     /// The nodes with their pods.
     pub nodes: Vec<Node>,
     /// The switch between the nodes, and the router between them and the client.
-    pub router: Place,
+    pub router: Arc<Place>,
     /// A host that is not of the cluster.
     pub client: Place,
     // Last, so that the processes and the namespaces are gone before what they used.

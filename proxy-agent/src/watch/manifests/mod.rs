@@ -72,7 +72,7 @@ pub fn follow(path: &Path, feed: &Feed) -> io::Result<()> {
     let mut source = Source::new(path);
     let mut watcher = Watcher::new(path)?;
     let mut open = true;
-    source.start(&mut |changes| open &= feed.send(Notice::Changes(changes)))?;
+    source.start(&mut |changes| open &= feed.send(Notice::changes(changes)))?;
     source.report(feed);
     let mut debounce = Debounce::default();
     let mut looked = Instant::now();
@@ -148,7 +148,7 @@ impl Source {
         self.lost = false;
         let mut changes = self.take_changed(&found, watcher, debounce);
         changes.extend(self.take_gone(&found));
-        self.report(feed) && (changes.is_empty() || feed.send(Notice::Changes(changes)))
+        self.report(feed) && (changes.is_empty() || feed.send(Notice::changes(changes)))
     }
 
     /// Reads what has changed, as far as nobody is writing it.

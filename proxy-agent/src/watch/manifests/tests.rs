@@ -218,7 +218,7 @@ impl Followed {
                 self.trouble
             );
             match self.notices.try_recv() {
-                Ok(Notice::Changes(changes)) => changes.into_iter().for_each(|change| self.objects.take(change)),
+                Ok(Notice::Changes { changes, .. }) => changes.into_iter().for_each(|change| self.objects.take(change)),
                 Ok(Notice::Trouble { reason, .. }) => self.trouble = reason,
                 Err(_) => thread::yield_now(),
             }

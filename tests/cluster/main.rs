@@ -1,0 +1,7 @@
+//! Floor 4: a real kube-apiserver and etcd, and agents that follow them. One file a topic; needs root.
+
+mod support;
+mod services;
+mod refusals;
+mod outage;
+mod scale;
