@@ -238,12 +238,19 @@ impl<F: Family> FlowRecord<F> {
         Peer::new(self.backend, self.backend_port)
     }
 
+    /// Who the backend believes to be talking to, if `flags` say [`flag::MASQUERADE`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn masquerade(&self) -> Peer<F> {
+        Peer::new(self.masquerade, self.masquerade_port)
+    }
+
     /// Who the backend believes to be talking to.
     #[inline(always)]
     #[must_use]
     pub const fn seen_by_backend(&self) -> Peer<F> {
         if self.is(flag::MASQUERADE) {
-            Peer::new(self.masquerade, self.masquerade_port)
+            self.masquerade()
         } else {
             self.inner_client()
         }

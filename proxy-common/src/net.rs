@@ -16,6 +16,8 @@ pub trait Address: Pod + Ord + core::hash::Hash + core::fmt::Debug + Default + S
     /// Whether no packet from a device may carry it as its source: unspecified, loopback, multicast, broadcast
     /// (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5).
     fn never_a_source(&self) -> bool;
+    /// Zero if the two are equal: a comparison without branches, of which the verifier would follow each.
+    fn difference(&self, other: &Self) -> u64;
     /// Whether every bit in which the two differ is zero in `mask`.
     fn within(&self, network: &Self, mask: &Self) -> bool;
 }
@@ -107,6 +109,11 @@ impl Address for Ip4 {
     }
 
     #[inline(always)]
+    fn difference(&self, other: &Self) -> u64 {
+        u64::from(self.to_u32() ^ other.to_u32())
+    }
+
+    #[inline(always)]
     fn within(&self, network: &Self, mask: &Self) -> bool {
         (self.to_u32() ^ network.to_u32()) & mask.to_u32() == 0
     }
@@ -127,6 +134,12 @@ impl Address for Ip6 {
     fn never_a_source(&self) -> bool {
         let (high, low) = self.to_halves();
         self.0[0] == 0xff || (high == 0 && low <= 1)
+    }
+
+    #[inline(always)]
+    fn difference(&self, other: &Self) -> u64 {
+        let (a, b) = (self.to_halves(), other.to_halves());
+        (a.0 ^ b.0) | (a.1 ^ b.1)
     }
 
     #[inline(always)]
@@ -192,7 +205,7 @@ impl Protocol {
 }
 
 /// One end of a flow: an address and a port.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Eq)]
 pub struct Peer<F: Family> {
     /// The address.
     pub address: F::Address,
@@ -206,10 +219,23 @@ impl<F: Family> Peer<F> {
     pub const fn new(address: F::Address, port: Port) -> Self {
         Peer { address, port }
     }
+
+    /// Zero if the two are equal, as [`Address::difference`].
+    #[inline(always)]
+    fn difference(&self, other: &Self) -> u64 {
+        self.address.difference(&other.address) | u64::from(self.port.get() ^ other.port.get())
+    }
+}
+
+impl<F: Family> PartialEq for Peer<F> {
+    #[inline(always)]
+    fn eq(&self, other: &Self) -> bool {
+        self.difference(other) == 0
+    }
 }
 
 /// Who sends to whom, over what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Eq)]
 pub struct Tuple<F: Family> {
     /// The sender.
     pub source: Peer<F>,
@@ -219,7 +245,22 @@ pub struct Tuple<F: Family> {
     pub protocol: Protocol,
 }
 
+impl<F: Family> PartialEq for Tuple<F> {
+    #[inline(always)]
+    fn eq(&self, other: &Self) -> bool {
+        let protocol = u64::from(self.protocol.number() ^ other.protocol.number());
+        self.source.difference(&other.source) | self.destination.difference(&other.destination) | protocol == 0
+    }
+}
+
 impl<F: Family> Tuple<F> {
+    /// Whether it has these ends.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_between(&self, source: &Peer<F>, destination: &Peer<F>) -> bool {
+        self.source.difference(source) | self.destination.difference(destination) == 0
+    }
+
     /// The same flow, seen from the other end.
     #[inline(always)]
     #[must_use]

@@ -229,9 +229,10 @@ fn begins_anew<F: Parse>(node: &impl Node<F>, flow: &Flow<'_, F>, segment: &Segm
 /// given to another key while it is read leads to that key's record: so what a key leads to is compared, not believed.
 #[inline(always)]
 fn wire_direction<F: Family>(record: &FlowRecord<F>, tuple: &Tuple<F>) -> Option<Direction> {
-    if record.request() == *tuple {
+    if tuple.is_between(&record.client(), &record.dialled()) {
         Some(Direction::Request)
-    } else if record.reply() == *tuple {
+    } else if tuple.is_between(&record.backend(), &record.masquerade()) {
+        // Only masqueraded flows have a key for replies.
         Some(Direction::Reply)
     } else {
         None
@@ -362,9 +363,9 @@ fn leave<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &mut Work
 #[inline(always)]
 fn canonical_direction<F: Family>(record: &FlowRecord<F>, tuple: &Tuple<F>) -> Option<Direction> {
     let (client, backend) = (record.inner_client(), record.backend());
-    if tuple.destination == backend && tuple.source == client {
+    if tuple.is_between(&client, &backend) {
         Some(Direction::Request)
-    } else if tuple.source == backend && tuple.destination == client {
+    } else if tuple.is_between(&backend, &client) {
         Some(Direction::Reply)
     } else {
         None

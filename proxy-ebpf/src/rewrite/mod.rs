@@ -68,6 +68,6 @@ impl<F: Family> Plan<F> {
     #[inline(always)]
     #[must_use]
     pub fn is_done(&self, tuple: &Tuple<F>) -> bool {
-        self.source == tuple.source && self.destination == tuple.destination
+        tuple.is_between(&self.source, &self.destination)
     }
 }

@@ -37,28 +37,26 @@ pub(crate) fn explain(ctx: TcContext) -> i32 {
     let (frame, link) = Skb::of_ethernet(&ctx);
     let kernel = Kernel::new(ctx.as_ptr());
     let explanation = match link.ethertype {
-        V4::ETHERTYPE => maps::work_v4().map_or(Explanation::default(), |work| {
-            explain_packet::<V4>(&frame, &kernel, work)
-        }),
-        V6::ETHERTYPE => maps::work_v6().map_or(Explanation::default(), |work| {
-            explain_packet::<V6>(&frame, &kernel, work)
-        }),
+        V4::ETHERTYPE => explain_packet::<V4>(&frame, &kernel, maps::work_v4()),
+        V6::ETHERTYPE => explain_packet::<V6>(&frame, &kernel, maps::work_v6()),
         _ => of_verdict(Verdict::pass(Reason::NotIp)),
     };
     let _ = EXPLANATION.set(0, &explanation, 0);
     0
 }
 
+/// What is asked needs most of the stack: so headers and key are read where those of packets are.
 #[inline(always)]
-fn explain_packet<F: Parse>(frame: &Skb, kernel: &impl Node<F>, work: &mut Work<F>) -> Explanation {
-    work.segment = match parse::packet::<F>(frame) {
-        Ok(Packet::Segment(segment)) => segment,
-        Ok(Packet::Icmp(_)) => return of_verdict(Verdict::pass(Reason::IcmpQuery)),
-        Err(reason) => return of_verdict(Verdict::pass(reason)),
+fn explain_packet<F: Parse>(frame: &Skb, kernel: &impl Node<F>, work: Option<&mut Work<F>>) -> Explanation {
+    let Some(work) = work else {
+        return of_verdict(Verdict::pass(Reason::NoService));
     };
+    if let Err(verdict) = look(frame, work) {
+        return of_verdict(verdict);
+    }
     work.key = FlowKey::wire(&work.segment.tuple);
-    let known = track::find(kernel, &work.key).is_some();
     let segment = &work.segment;
+    let known = track::find(kernel, &work.key).is_some();
     let Some(config) = kernel.config() else {
         return of_verdict(Verdict::pass(Reason::NoService));
     };
@@ -94,6 +92,19 @@ fn explain_packet<F: Parse>(frame: &Skb, kernel: &impl Node<F>, work: &mut Work<
         generation: decision.generation,
         zero: 0,
         backend: endpoint.peer.address.widen(),
+    }
+}
+
+/// Reads the headers of a packet.
+#[inline(never)]
+fn look<F: Parse>(frame: &Skb, work: &mut Work<F>) -> Result<(), Verdict> {
+    match parse::packet::<F>(frame) {
+        Ok(Packet::Segment(segment)) => {
+            work.segment = segment;
+            Ok(())
+        }
+        Ok(Packet::Icmp(_)) => Err(Verdict::pass(Reason::IcmpQuery)),
+        Err(reason) => Err(Verdict::pass(reason)),
     }
 }
 
