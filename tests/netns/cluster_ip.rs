@@ -8,7 +8,7 @@ use tests::cluster::{Between, PodNetwork, Uplink, World};
 use tests::manifests::{Backend, Service};
 use tests::peer::{Transport, Why};
 use tests::plan::{Ip, cluster_ip};
-use tests::programmed::{Programmed, TARGET, sees, sees_the_client, serve_everywhere, spread, spreads_over};
+use tests::programmed::{Programmed, TARGET, sees, sees_the_client, serve_everywhere, spreads_over};
 
 use crate::refused;
 

@@ -6,11 +6,9 @@ use serde_json::json;
 use tests::agent::SocketLb;
 use tests::cluster::{PodNetwork, Uplink, World};
 use tests::manifests::{Backend, Service};
-use tests::peer::{Transport, Why};
+use tests::peer::Transport;
 use tests::plan::{Dual, Ip, cluster_ip, load_balancer};
 use tests::programmed::{Programmed, TARGET, sees, sees_the_client, serve_at, serve_everywhere, spreads_over};
-
-use crate::refused;
 
 const PORT: u16 = 80;
 const ALL: [&str; 4] = ["pod-a-0", "pod-a-1", "pod-b-0", "pod-b-1"];

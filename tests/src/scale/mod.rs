@@ -9,12 +9,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use proxy_agent::health;
+use proxy_agent::health::{self, Report};
 use serde_json::json;
 
 use crate::agent::{Agent, SocketLb};
 use crate::apiserver::ApiServer;
-use crate::cluster::World;
+use crate::cluster::{Place, World};
 use crate::wait;
 use maps::Maps;
 use meter::Following;
@@ -50,7 +50,7 @@ pub fn measure(scale: Scale) -> Result<Figures> {
 
     let node = world.node(0);
     let mut agent = Agent::of(node, SocketLb::Auto, &[]).following(api.kubeconfig());
-    let first_start = start(&mut agent)?;
+    let first_start = start(&mut agent, node)?;
     let (pid, state) = (agent.process().context("the agent runs")?.id(), node.state_dir());
     let after_start = meter::memory(pid)?;
     let maps = Maps::open(&state)?;
@@ -65,14 +65,14 @@ pub fn measure(scale: Scale) -> Result<Figures> {
     let memory = meter::memory(pid)?;
     let map_memory = meter::map_memory(pid)?;
     agent.stop()?;
-    let second_start = start(&mut agent)?;
-    let report = wait::until("a report", CHANGE, || Ok(health::ask(&state)))?;
+    let second_start = start(&mut agent, node)?;
+    let last_report = wait::until("a report", CHANGE, || report(&agent, node))?;
     Ok(Figures {
         scale,
         filling,
         first_start,
         second_start,
-        written_by_second_start: report.writes,
+        written_by_second_start: last_report.writes,
         event_to_maps: following.percentiles()?,
         request_to_maps: Percentiles::of(changes.iter().map(|change| change.from_request)),
         answer_to_maps: Percentiles::of(changes.iter().map(|change| change.from_answer)),
@@ -83,15 +83,19 @@ pub fn measure(scale: Scale) -> Result<Figures> {
 }
 
 /// Starts the agent; returns how long it took until everything was in the maps.
-fn start(agent: &mut Agent) -> Result<Duration> {
+fn start(agent: &mut Agent, node: &Place) -> Result<Duration> {
     let begin = Instant::now();
     agent.begin()?;
     wait::until("everything is programmed", COMPLETE, || {
-        let report = health::ask(agent.state());
-        Ok(report.and_then(|report| report.complete))
+        Ok(report(agent, node)?.and_then(|report| report.complete))
     })
     .with_context(|| agent.log())?;
     Ok(begin.elapsed())
+}
+
+/// What the agent says of itself. Its socket is one of the node's network namespace.
+fn report(agent: &Agent, node: &Place) -> Result<Option<Report>> {
+    node.netns().run(|| health::ask(agent.state()))
 }
 
 /// How long a change took until it was visible in the maps.
