@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::figures::{Memory, Percentiles};
 use crate::cluster::Place;
+use crate::wait;
 
 const METRICS: &str = "127.0.0.1:10249";
 const HISTOGRAM: &str = "fairlead_following_seconds_bucket";
@@ -55,6 +56,25 @@ impl Following {
             most: below(100),
         })
     }
+}
+
+/// Waits until nothing in the maps waits for a grace period or for a flow to end: what changes have made superfluous is
+/// gone.
+///
+/// # Errors
+/// When that takes longer than `limit`.
+pub(super) fn settled(node: &Place, limit: Duration) -> Result<()> {
+    wait::until("nothing waits to be freed", limit, || {
+        let page = node.netns().run(|| get(METRICS, "/metrics"))??;
+        let waiting = |gauge: &str| {
+            let value = page
+                .lines()
+                .find_map(|line| line.strip_prefix(gauge)?.strip_prefix(' '));
+            value.with_context(|| format!("no {gauge} in the agent's metrics"))
+        };
+        let none = waiting("fairlead_grace_waiting")? == "0" && waiting("fairlead_endpoints_lingering")? == "0";
+        Ok(none.then_some(()))
+    })
 }
 
 fn nanoseconds(seconds: &str) -> u64 {

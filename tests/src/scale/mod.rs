@@ -64,6 +64,7 @@ pub fn measure(scale: Scale) -> Result<Figures> {
     let following = Following::read(node)?.since(&before);
     let memory = meter::memory(pid)?;
     let map_memory = meter::map_memory(pid)?;
+    meter::settled(node, COMPLETE)?;
     agent.stop()?;
     let second_start = start(&mut agent, node)?;
     let last_report = wait::until("a report", CHANGE, || report(&agent, node))?;
