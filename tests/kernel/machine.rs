@@ -21,7 +21,7 @@ use proxy_ebpf::{
     verdict::Action,
 };
 
-use crate::{
+use tests::kernel::{
     bpf::{self, CHECKSUM_COMPLETE, Context},
     programs::Programs,
 };

@@ -3,14 +3,12 @@
 //! Packets are put through them by `BPF_PROG_TEST_RUN`, and through the library on the host, and both must say and do
 //! the same. Socket hooks have no such test-run: they are shown on the floor of real sockets.
 
-mod bpf;
-mod programs;
-mod place;
 mod machine;
 mod pair;
 mod fixture;
 
 mod verifier;
+mod cost;
 mod rows;
 mod parity;
 mod twin;

@@ -17,9 +17,12 @@ use proxy_ebpf::{
     },
     verdict::Action,
 };
-use tests::packets::{self, Row, row};
+use tests::{
+    kernel::place,
+    packets::{self, Row, row},
+};
 
-use crate::{pair::Pair, place};
+use crate::pair::Pair;
 
 /// Runs a test in a namespace of its own, with both machines.
 fn with_pair<F: TestFamily>(test: impl FnOnce(&mut Pair<F>) + Send) {

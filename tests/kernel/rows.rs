@@ -2,9 +2,12 @@
 
 use proxy_common::family::{V4, V6};
 use proxy_ebpf::testing::who::TestFamily;
-use tests::packets::{self, Row, row};
+use tests::{
+    kernel::place,
+    packets::{self, Row, row},
+};
 
-use crate::{machine::Kernel, place};
+use crate::machine::Kernel;
 
 fn check<F: TestFamily>(rows: &[Row<F>]) {
     let node = place::node().unwrap_or_else(|error| panic!("{error:#}"));

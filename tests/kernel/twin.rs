@@ -24,9 +24,12 @@ use proxy_ebpf::{
     track,
     verdict::{Action, Verdict},
 };
-use tests::packets::{self, Expected, Row, row};
+use tests::{
+    kernel::place,
+    packets::{self, Expected, Row, row},
+};
 
-use crate::{machine::explain, pair::Pair, place};
+use crate::{machine::explain, pair::Pair};
 
 /// What the library decides on a packet that comes in.
 fn decided<F: TestFamily>(node: &MemoryNode<F>, interface: u32, wire: &Wire) -> Explanation {

@@ -1,6 +1,6 @@
 //! Every program loads, and the verifier does not have to look at more than a recorded number of instructions.
 
-use crate::programs::Programs;
+use tests::kernel::programs::Programs;
 
 /// How many instructions the verifier may look at. The kernel's limit is a million; what comes near it may be over it on
 /// another kernel, and takes long to load on each.

@@ -17,5 +17,9 @@ pub mod probe;
 pub mod programmed;
 pub mod packets;
 #[cfg(feature = "cluster")]
+pub mod kernel;
+#[cfg(feature = "cluster")]
+pub mod cost;
+#[cfg(feature = "cluster")]
 pub mod scale;
 pub mod demo;

@@ -16,7 +16,7 @@ use proxy_agent::datapath::object::ROUTER;
 use proxy_common::schema::{self, MapKind, MapSpec};
 use proxy_ebpf::testing::maps::{Entries, Maps};
 
-use crate::bpf;
+use super::bpf;
 
 /// How many entries each map has here: few, so that all of them are looked at quickly.
 fn capacity(spec: &MapSpec) -> u32 {
@@ -33,7 +33,7 @@ fn capacity(spec: &MapSpec) -> u32 {
 }
 
 /// The loaded object.
-pub(crate) struct Programs {
+pub struct Programs {
     ebpf: Ebpf,
     sizes: BTreeMap<&'static str, (usize, usize, u32)>,
     /// Which entries tests have written.
@@ -48,7 +48,7 @@ impl Programs {
     ///
     /// # Errors
     /// What the kernel refuses, with the verifier's log.
-    pub(crate) fn load(names: &[&str]) -> Result<Self> {
+    pub fn load(names: &[&str]) -> Result<Self> {
         Self::load_sized(names, capacity)
     }
 
@@ -56,7 +56,7 @@ impl Programs {
     ///
     /// # Errors
     /// As [`Programs::load`].
-    pub(crate) fn load_sized(names: &[&str], capacity: impl Fn(&MapSpec) -> u32) -> Result<Self> {
+    pub fn load_sized(names: &[&str], capacity: impl Fn(&MapSpec) -> u32) -> Result<Self> {
         let mut loader = EbpfLoader::new();
         for spec in schema::ALL.iter().filter(|spec| spec.kind != MapKind::SocketStorage) {
             loader.map_max_entries(spec.name, capacity(spec));
@@ -82,7 +82,7 @@ impl Programs {
     ///
     /// # Errors
     /// As [`Programs::load`].
-    pub(crate) fn load_all() -> Result<Self> {
+    pub fn load_all() -> Result<Self> {
         let mut programs = Self::load(&[])?;
         let names: Vec<String> = programs.ebpf.programs().map(|(name, _)| name.to_owned()).collect();
         for name in names {
@@ -92,24 +92,24 @@ impl Programs {
     }
 
     /// A program's descriptor.
-    pub(crate) fn program(&self, name: &str) -> BorrowedFd<'_> {
+    pub fn program(&self, name: &str) -> BorrowedFd<'_> {
         let program = self.ebpf.program(name).unwrap_or_else(|| panic!("no program {name}"));
         program.fd().unwrap_or_else(|error| panic!("{name}: {error}")).as_fd()
     }
 
     /// All programs in aya's form, by name.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Program)> {
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Program)> {
         self.ebpf.programs()
     }
 
     /// A map's descriptor.
-    pub(crate) fn map(&self, spec: &MapSpec) -> BorrowedFd<'_> {
+    pub fn map(&self, spec: &MapSpec) -> BorrowedFd<'_> {
         let data = data(&self.ebpf, spec).unwrap_or_else(|error| panic!("{error:#}"));
         data.fd().as_fd()
     }
 
     /// Empties all maps that tests and programs have written; counters go on.
-    pub(crate) fn clear(&self) {
+    pub fn clear(&self) {
         for (spec, key) in self.written.take() {
             if matches!(spec.kind, MapKind::Array | MapKind::MappedArray) {
                 self.put(&spec, &key, &vec![0; self.sizes[spec.name].1]);
@@ -143,7 +143,7 @@ impl Programs {
 }
 
 /// How many processors there may be.
-pub(crate) fn processors() -> usize {
+pub fn processors() -> usize {
     aya::util::nr_cpus().expect("the kernel says how many processors there may be")
 }
 

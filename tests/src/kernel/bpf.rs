@@ -1,22 +1,77 @@
-//! `bpf(2)`, as far as tests need it: maps as bytes, and test-runs with a context and flags that aya has no room for.
+//! `bpf(2)`, as far as tests need it: maps as bytes, test-runs with a context and flags that aya has no room for, and
+//! programs of a few instructions.
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd as _},
+    os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd},
 };
 
 use bytemuck::{Pod, Zeroable};
 use nix::libc;
 
+const MAP_CREATE: i32 = 0;
 const MAP_LOOKUP_ELEM: i32 = 1;
 const MAP_UPDATE_ELEM: i32 = 2;
 const MAP_DELETE_ELEM: i32 = 3;
 const MAP_GET_NEXT_KEY: i32 = 4;
+const PROG_LOAD: i32 = 5;
 const PROG_TEST_RUN: i32 = 10;
 
 /// Lets the kernel sum up the packet as a card would, and compare that with the packet afterwards: `EBADMSG` if a
 /// program has not kept the sum (`BPF_F_TEST_SKB_CHECKSUM_COMPLETE`, Linux 6.16).
-pub(crate) const CHECKSUM_COMPLETE: u32 = 1 << 2;
+pub const CHECKSUM_COMPLETE: u32 = 1 << 2;
+
+const SCHED_CLS: u32 = 3;
+
+/// What of a map's kinds tests make by themselves; the numbers are those of `enum bpf_map_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Kind {
+    /// A hash, preallocated.
+    Hash = 1,
+    /// An array.
+    Array = 2,
+    /// Programs to go on with.
+    Programs = 3,
+}
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct MapCreate {
+    kind: u32,
+    key: u32,
+    value: u32,
+    entries: u32,
+    flags: u32,
+}
+
+/// One instruction of a program.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct Instruction {
+    /// What is done.
+    pub code: u8,
+    /// Destination in the low four bits, source in the high ones.
+    pub registers: u8,
+    /// How far to jump, or where in memory, in the machine's byte order.
+    pub offset: i16,
+    /// A number of the instruction's own.
+    pub immediate: i32,
+}
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct ProgramLoad {
+    kind: u32,
+    count: u32,
+    instructions: u64,
+    licence: u64,
+    log_level: u32,
+    log_size: u32,
+    log: u64,
+    kernel: u32,
+    flags: u32,
+}
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -52,7 +107,7 @@ struct TestRun {
 /// What of `struct __sk_buff` a test-run may set.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
-pub(crate) struct Context {
+pub struct Context {
     before: [u32; 10],
     interface: u32,
     between: [u32; 30],
@@ -72,7 +127,7 @@ const _: () = {
 
 impl Context {
     /// A packet at an interface that stands for so many segments; 0: it is one.
-    pub(crate) fn new(interface: u32, segments: u32) -> Self {
+    pub fn new(interface: u32, segments: u32) -> Self {
         Context {
             interface,
             segments,
@@ -83,33 +138,69 @@ impl Context {
 }
 
 /// How a test-run went.
-pub(crate) struct Ran {
+pub struct Ran {
     /// What the program returned.
-    pub(crate) returned: i32,
+    pub returned: i32,
     /// The packet afterwards.
-    pub(crate) data: Vec<u8>,
+    pub data: Vec<u8>,
+    /// How long one run took on average, in whole nanoseconds.
+    pub nanoseconds: u32,
+}
+
+/// Makes a map.
+pub fn create_map(kind: Kind, key: usize, value: usize, entries: u32) -> io::Result<OwnedFd> {
+    let size = |bytes: usize| u32::try_from(bytes).map_err(io::Error::other);
+    new_fd(
+        MAP_CREATE,
+        &mut MapCreate {
+            kind: kind as u32,
+            key: size(key)?,
+            value: size(value)?,
+            entries,
+            flags: 0,
+        },
+    )
+}
+
+/// Loads a classifier made of instructions.
+pub fn load_classifier(instructions: &[Instruction]) -> io::Result<OwnedFd> {
+    let mut log = vec![0_u8; 1 << 16];
+    let mut attributes = ProgramLoad {
+        kind: SCHED_CLS,
+        count: u32::try_from(instructions.len()).map_err(io::Error::other)?,
+        instructions: instructions.as_ptr() as u64,
+        licence: c"GPL".as_ptr() as u64,
+        log_level: 1,
+        log_size: length(&log),
+        log: log.as_mut_ptr() as u64,
+        ..ProgramLoad::zeroed()
+    };
+    new_fd(PROG_LOAD, &mut attributes).map_err(|error| {
+        let said = log.split(|byte| *byte == 0).next().unwrap_or_default();
+        io::Error::new(error.kind(), format!("{error}: {}", String::from_utf8_lossy(said)))
+    })
 }
 
 /// Writes an entry.
-pub(crate) fn update(map: impl AsFd, key: &[u8], value: &[u8]) -> io::Result<()> {
+pub fn update(map: impl AsFd, key: &[u8], value: &[u8]) -> io::Result<()> {
     let value = value.as_ptr() as u64;
     call(MAP_UPDATE_ELEM, &mut element(map, key, value)).map(drop)
 }
 
 /// Reads an entry of so many bytes.
-pub(crate) fn look_up(map: impl AsFd, key: &[u8], size: usize) -> io::Result<Option<Vec<u8>>> {
+pub fn look_up(map: impl AsFd, key: &[u8], size: usize) -> io::Result<Option<Vec<u8>>> {
     let mut value = vec![0; size];
     let found = call(MAP_LOOKUP_ELEM, &mut element(map, key, value.as_mut_ptr() as u64));
     absent(found).map(|found| found.then_some(value))
 }
 
 /// Deletes an entry, if it is there.
-pub(crate) fn delete(map: impl AsFd, key: &[u8]) -> io::Result<()> {
+pub fn delete(map: impl AsFd, key: &[u8]) -> io::Result<()> {
     absent(call(MAP_DELETE_ELEM, &mut element(map, key, 0))).map(drop)
 }
 
 /// All keys of a map.
-pub(crate) fn keys(map: impl AsFd + Copy, size: usize) -> io::Result<Vec<Vec<u8>>> {
+pub fn keys(map: impl AsFd + Copy, size: usize) -> io::Result<Vec<Vec<u8>>> {
     let mut keys: Vec<Vec<u8>> = Vec::new();
     loop {
         let mut next = vec![0; size];
@@ -123,13 +214,7 @@ pub(crate) fn keys(map: impl AsFd + Copy, size: usize) -> io::Result<Vec<Vec<u8>
 }
 
 /// Runs a program over a packet; the packet may grow by up to 256 bytes.
-pub(crate) fn run_by_test(
-    program: impl AsFd,
-    data: &[u8],
-    context: &Context,
-    repeat: u32,
-    flags: u32,
-) -> io::Result<Ran> {
+pub fn run_by_test(program: impl AsFd, data: &[u8], context: &Context, repeat: u32, flags: u32) -> io::Result<Ran> {
     let mut out = vec![0; data.len() + 256];
     let mut attributes = TestRun {
         program: number(program),
@@ -148,6 +233,7 @@ pub(crate) fn run_by_test(
     Ok(Ran {
         returned: attributes.returned.cast_signed(),
         data: out,
+        nanoseconds: attributes.duration,
     })
 }
 
@@ -176,6 +262,12 @@ fn number(fd: impl AsFd) -> u32 {
 
 fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).expect("a packet is short")
+}
+
+fn new_fd<T: Pod>(command: i32, attributes: &mut T) -> io::Result<OwnedFd> {
+    let fd = call(command, attributes)?;
+    // SAFETY: the command has just returned this descriptor, and nothing else in the process knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 fn call<T: Pod>(command: i32, attributes: &mut T) -> io::Result<i32> {

@@ -3,9 +3,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::netns::NetNs;
 use anyhow::Result;
 use proxy_ebpf::testing::fixture::{BRIDGE, POD_PORT, UPLINK};
-use tests::netns::NetNs;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -13,7 +13,7 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 ///
 /// # Errors
 /// What `ip` says.
-pub(crate) fn node() -> Result<NetNs> {
+pub fn node() -> Result<NetNs> {
     let name = format!(
         "fl-kernel-{}-{}",
         std::process::id(),
