@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aya::programs::{SchedClassifier, TcAttachType, links::LinkOrder, tc::TcAttachOptions};
+use aya::programs::{SchedClassifier, TcAttachType};
 use proxy_agent::{
     agent::DataPath as _,
     apply::{
@@ -24,6 +24,8 @@ use proxy_agent::{
 };
 use proxy_common::schema;
 
+use tests::foreign::{self, Order, Side, Verdict};
+
 use crate::fixture::{Node, index, run, until};
 
 fn target(name: &str) -> Target {
@@ -37,7 +39,39 @@ fn target(name: &str) -> Target {
 fn is_attached(node: &Node, ifindex: u32) -> bool {
     Direction::BOTH
         .iter()
-        .all(|direction| attach::is_attached(&node.pins(), ifindex, *direction))
+        .all(|direction| attach::is_attached(&node.pins(), Way::of_this_kernel(), ifindex, *direction))
+}
+
+/// The ways that this kernel has: every one has filters.
+fn ways() -> Vec<Way> {
+    match Way::of_this_kernel() {
+        Way::Tcx => vec![Way::Tcx, Way::Clsact],
+        Way::Clsact => vec![Way::Clsact],
+    }
+}
+
+/// How many of our filters a device has in one direction.
+fn filters(device: &str, direction: Direction) -> usize {
+    run("tc", &format!("filter show dev {device} {}", direction.name()))
+        .matches("handle 0xfa11ead")
+        .count()
+}
+
+/// A filter of somebody else's that matches nothing (one instruction, "return 0"), behind ours or where ours are.
+fn foreign_filter(device: &str, priority: u16) {
+    let mut arguments: Vec<String> =
+        format!("filter add dev {device} ingress protocol all pref {priority} bpf bytecode")
+            .split(' ')
+            .map(str::to_owned)
+            .collect();
+    arguments.push("1,6 0 0 0".to_owned());
+    tests::tool::run("tc", &arguments.iter().map(String::as_str).collect::<Vec<_>>()).expect("a filter");
+}
+
+fn foreign_filters(device: &str) -> usize {
+    run("tc", &format!("filter show dev {device} ingress"))
+        .matches("bytecode")
+        .count()
 }
 
 /// A machine that is busy with something else delays everything, RCU before all: one of these rounds has to be undisturbed,
@@ -88,15 +122,19 @@ fn time_of_one(node: &Node, pod: &str, number: usize) -> Duration {
 }
 
 #[test]
-fn a_new_agent_takes_the_old_ones_links_over() {
+fn a_new_agent_takes_over_what_the_old_one_has_attached() {
     let node = Node::new();
     let ifindex = node.device("eth9");
     drop(node.open());
-    let ids = || Direction::BOTH.map(|direction| attach::link_id(&node.pins(), ifindex, direction).expect("a pin"));
-    let before = ids();
+    let kept = || match Way::of_this_kernel() {
+        Way::Tcx => Direction::BOTH.map(|direction| attach::link_id(&node.pins(), ifindex, direction).expect("a pin")),
+        // A filter is known by its handle, which is ours alone.
+        Way::Clsact => Direction::BOTH.map(|direction| u32::try_from(filters("eth9", direction)).expect("few")),
+    };
+    let before = kept();
     assert!(is_attached(&node, ifindex), "the programs outlive the agent");
     drop(node.open());
-    assert_eq!(ids(), before);
+    assert_eq!(kept(), before);
 }
 
 #[test]
@@ -107,11 +145,14 @@ fn a_device_that_moves_to_another_namespace_loses_the_programs() {
     let (mut path, news) = node.open_with_news();
     assert!(is_attached(&node, ifindex));
     node.ip(&format!("link set eth9 netns {elsewhere}"));
-    while Devices::new(node.pins(), Way::Tcx)
-        .pinned()
-        .expect("the folder of links")
-        .contains(&ifindex)
-    {
+    let carries = || {
+        let mut devices = Devices::new(node.pins(), Way::of_this_kernel());
+        devices
+            .look_for_filters([(ifindex, "eth9")].into_iter())
+            .expect("the kernel's filters");
+        devices.carrying().expect("the folder of links").contains(&ifindex)
+    };
+    while carries() {
         let facts = news.recv_timeout(Duration::from_secs(10)).expect("news of the device");
         assert_eq!(path.host_changed(facts), []);
     }
@@ -166,47 +207,99 @@ fn pins_of_devices_that_went_meanwhile_go_too() {
     );
 }
 
+/// Attaches our programs to `eth9` by one of the kernel's ways.
+fn attach_by(node: &Node, way: Way) -> Devices {
+    let mut loaded = load::load(&node.settings).expect("programs");
+    let mut devices = Devices::new(node.pins(), way);
+    devices.attach(&target("eth9"), &mut loaded).expect("attached");
+    devices
+}
+
 #[test]
 fn ours_stand_before_programs_of_others_and_status_tells_when_they_do_not() {
-    let node = Node::new();
-    node.device("eth9");
-    drop(node.open());
-    let is_first = || attach::is_first(&node.pins(), &target("eth9"), Direction::Ingress).expect("tcx");
-    assert!(is_first());
-    let mut other = SchedClassifier::from_pin(node.pins().program(load::EXPLAIN)).expect("a program");
-    let attach = |other: &mut SchedClassifier, order| {
-        other
-            .attach_with_options("eth9", TcAttachType::Ingress, TcAttachOptions::TcxOrder(order))
-            .expect("attached")
-    };
-    let last = attach(&mut other, LinkOrder::last());
-    assert!(is_first());
-    other.detach(last).expect("detached");
-    attach(&mut other, LinkOrder::first());
-    assert!(!is_first());
+    for way in ways() {
+        let node = Node::new();
+        node.device("eth9");
+        // One that is there before any agent comes.
+        run("tc", "qdisc add dev eth9 clsact");
+        foreign_filter("eth9", 10);
+        let early = (way == Way::Tcx)
+            .then(|| foreign::here("eth9", Side::Ingress, Order::Last, Verdict::Next).expect("attached"));
+        drop(attach_by(&node, way));
+        let is_first = || attach::is_first(&node.pins(), way, &target("eth9"), Direction::Ingress).expect("the order");
+        assert!(is_first(), "{way:?}: those that were there");
+        foreign_filter("eth9", 20);
+        assert!(is_first(), "{way:?}: a later one");
+        let before = (way == Way::Tcx)
+            .then(|| foreign::here("eth9", Side::Ingress, Order::First, Verdict::Next).expect("attached"));
+        if way == Way::Clsact {
+            // The newest of one priority comes first.
+            foreign_filter("eth9", 1);
+        }
+        assert!(!is_first(), "{way:?}: one before ours");
+        drop(attach_by(&node, way));
+        assert!(!is_first(), "{way:?}: a new agent leaves the order as it is");
+        drop((early, before));
+        if way == Way::Tcx {
+            until("the one before ours has gone", is_first);
+        }
+    }
 }
 
 #[test]
 fn filters_are_replaced_in_place_and_leave_nothing_behind() {
     let node = Node::new();
     node.device("eth9");
-    let filters = |hook| {
-        run("tc", &format!("filter show dev eth9 {hook}"))
-            .matches("handle 0xfa11ead")
-            .count()
-    };
+    let both = || Direction::BOTH.map(|direction| filters("eth9", direction));
     for _ in 0..2 {
-        let mut loaded = load::load(&node.settings).expect("programs");
-        let mut devices = Devices::new(node.pins(), Way::Clsact);
-        devices.attach(&target("eth9"), &mut loaded).expect("attached");
-        drop(loaded);
-        assert_eq!((filters("ingress"), filters("egress")), (1, 1));
+        drop(attach_by(&node, Way::Clsact));
+        assert_eq!(both(), [1, 1]);
     }
-    let mut loaded = load::load(&node.settings).expect("programs");
-    let mut devices = Devices::new(node.pins(), Way::Clsact);
-    devices.attach(&target("eth9"), &mut loaded).expect("attached");
+    let mut devices = attach_by(&node, Way::Clsact);
     devices.detach(index("eth9")).expect("detached");
-    assert_eq!((filters("ingress"), filters("egress")), (0, 0));
+    assert_eq!(both(), [0, 0]);
+}
+
+/// A device that became a port of a bond while no agent ran is no edge any more, and has no pin that would tell.
+#[test]
+fn filters_of_an_agent_before_this_one_are_found_again() {
+    let node = Node::new();
+    let ifindex = node.device("eth9");
+    drop(attach_by(&node, Way::Clsact));
+    let mut devices = Devices::new(node.pins(), Way::Clsact);
+    assert_eq!(devices.carrying().expect("the folder of links"), [0; 0]);
+    devices
+        .look_for_filters([(1, "lo"), (ifindex, "eth9")].into_iter())
+        .expect("the kernel's filters");
+    assert_eq!(devices.carrying().expect("the folder of links"), [ifindex]);
+    devices.detach(ifindex).expect("detached");
+    assert_eq!(Direction::BOTH.map(|direction| filters("eth9", direction)), [0, 0]);
+}
+
+#[test]
+fn cleanup_leaves_the_programs_of_others() {
+    let node = Node::new();
+    let ifindex = node.device("eth9");
+    run("tc", "qdisc add dev eth9 clsact");
+    foreign_filter("eth9", 10);
+    let has_tcx = Way::of_this_kernel() == Way::Tcx;
+    let other = has_tcx.then(|| foreign::here("eth9", Side::Ingress, Order::First, Verdict::Next).expect("attached"));
+    drop(node.open());
+    foreign_filter("eth9", 1);
+    cleanup::remove_all(&node.pins()).expect("nobody runs");
+    assert!(!is_attached(&node, ifindex));
+    assert_eq!(foreign_filters("eth9"), 2);
+    if let Some(other) = other {
+        let left = || {
+            SchedClassifier::query_tcx("eth9", TcAttachType::Ingress)
+                .expect("tcx")
+                .1
+                .len()
+        };
+        assert_eq!(left(), 1);
+        drop(other);
+        until("the other program has gone", || left() == 0);
+    }
 }
 
 #[test]
@@ -219,8 +312,13 @@ fn cleanup_takes_everything_away_but_not_from_a_running_agent() {
     drop(path);
     cleanup::remove_all(&node.pins()).expect("nobody runs");
     assert!(!is_attached(&node, ifindex) && !node.settings.state.exists());
-    let (_, programs) = SchedClassifier::query_tcx("eth9", TcAttachType::Ingress).expect("tcx");
-    assert_eq!(programs.len(), 0);
+    match Way::of_this_kernel() {
+        Way::Tcx => {
+            let (_, programs) = SchedClassifier::query_tcx("eth9", TcAttachType::Ingress).expect("tcx");
+            assert_eq!(programs.len(), 0);
+        }
+        Way::Clsact => assert!(!run("tc", "qdisc show dev eth9").contains("clsact")),
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub mod manifests;
 pub mod apiserver;
 pub mod agent;
 pub mod probe;
+pub mod foreign;
 pub mod programmed;
 pub mod packets;
 #[cfg(feature = "cluster")]

@@ -87,6 +87,8 @@ impl KernelPath {
             usage: SharedUsage::default(),
             writes: 0,
         };
+        path.devices
+            .look_for_filters(facts.links.values().map(|link| (link.index, &link.name[..])))?;
         path.forget_stale_devices()?;
         path.node_ports = path.published_node_ports();
         let known = path.tables.known_addresses()?;
@@ -104,10 +106,10 @@ impl KernelPath {
 
     /// Pins of devices that went while no agent ran.
     fn forget_stale_devices(&mut self) -> io::Result<()> {
-        for ifindex in self.devices.pinned()? {
+        for ifindex in self.devices.carrying()? {
             let gone = attach::Direction::BOTH
                 .iter()
-                .all(|direction| !attach::is_attached(&self.pins, ifindex, *direction));
+                .all(|direction| !self.devices.is_attached(ifindex, *direction));
             if gone {
                 self.devices.detach(ifindex)?;
             }
@@ -146,8 +148,7 @@ impl KernelPath {
 
     fn attach(&mut self, edges: &[Edge]) {
         let wanted: BTreeSet<u32> = edges.iter().map(|edge| edge.target.ifindex).collect();
-        let mut carrying = self.devices.pinned().unwrap_or_default();
-        carrying.extend(self.devices.attached().keys());
+        let carrying = self.devices.carrying().unwrap_or_default();
         for ifindex in carrying.into_iter().filter(|ifindex| !wanted.contains(ifindex)) {
             if let Err(error) = self.devices.detach(ifindex) {
                 self.note(
@@ -192,7 +193,7 @@ impl KernelPath {
 
     /// Whether a device carries the programs, be it those of an agent before this one.
     fn carries(&self, ifindex: u32) -> bool {
-        let left = |direction: &attach::Direction| attach::is_attached(&self.pins, ifindex, *direction);
+        let left = |direction: &attach::Direction| self.devices.is_attached(ifindex, *direction);
         self.devices.attached().contains_key(&ifindex) || attach::Direction::BOTH.iter().all(left)
     }
 

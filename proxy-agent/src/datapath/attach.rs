@@ -118,6 +118,8 @@ pub struct Devices {
     pins: Pins,
     way: Way,
     attached: BTreeMap<u32, Target>,
+    /// Names of devices on which an earlier agent has left filters.
+    left: BTreeMap<u32, String>,
 }
 
 impl Devices {
@@ -128,7 +130,26 @@ impl Devices {
             pins,
             way,
             attached: BTreeMap::new(),
+            left: BTreeMap::new(),
         }
+    }
+
+    /// Looks on which of these devices an earlier agent has left filters; links have pins and need no looking for.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn look_for_filters<'a>(&mut self, devices: impl Iterator<Item = (u32, &'a str)>) -> io::Result<()> {
+        if self.way == Way::Tcx {
+            return Ok(());
+        }
+        for (ifindex, name) in devices {
+            for direction in Direction::BOTH {
+                if clsact::place(ifindex, direction)?.is_some() {
+                    self.left.insert(ifindex, name.to_owned());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The devices that carry both programs.
@@ -159,6 +180,7 @@ impl Devices {
                 Way::Clsact => clsact::attach(target, direction, loaded)?,
             }
         }
+        self.left.remove(&target.ifindex);
         self.attached.insert(target.ifindex, target.clone());
         Ok(())
     }
@@ -168,13 +190,14 @@ impl Devices {
     /// # Errors
     /// If a pin cannot be removed or the kernel refuses.
     pub fn detach(&mut self, ifindex: u32) -> io::Result<()> {
-        let target = self.attached.remove(&ifindex);
+        let attached = self.attached.remove(&ifindex).map(|target| target.name);
+        let device = attached.or_else(|| self.left.remove(&ifindex));
         for direction in Direction::BOTH.into_iter().rev() {
             match self.way {
                 Way::Tcx => take_away(&self.pins.device_link(ifindex, direction.name()))?,
                 Way::Clsact => {
-                    if let Some(target) = &target {
-                        clsact::detach(&target.name, direction)?;
+                    if let Some(device) = &device {
+                        clsact::detach(device, direction)?;
                     }
                 }
             }
@@ -182,11 +205,26 @@ impl Devices {
         Ok(())
     }
 
-    /// Interfaces for which an earlier agent has left pins.
+    /// Interfaces that carry programs, or for which an earlier agent has left pins.
     ///
     /// # Errors
     /// If the folder of the links cannot be read.
-    pub fn pinned(&self) -> io::Result<Vec<u32>> {
+    pub fn carrying(&self) -> io::Result<Vec<u32>> {
+        let mut found = self.pinned()?;
+        found.extend(self.attached.keys());
+        found.extend(self.left.keys());
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Whether a device carries one of the programs, be it that of an agent before this one.
+    #[must_use]
+    pub fn is_attached(&self, ifindex: u32, direction: Direction) -> bool {
+        is_attached(&self.pins, self.way, ifindex, direction)
+    }
+
+    fn pinned(&self) -> io::Result<Vec<u32>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(self.pins.links())? {
             let name = entry?.file_name();
@@ -198,8 +236,6 @@ impl Devices {
                 found.push(index);
             }
         }
-        found.sort_unstable();
-        found.dedup();
         Ok(found)
     }
 
@@ -223,19 +259,27 @@ impl Devices {
 ///
 /// # Errors
 /// If the kernel cannot say: it has no tcx, or the device has gone.
-pub fn is_first(pins: &Pins, target: &Target, direction: Direction) -> io::Result<bool> {
+pub fn is_first(pins: &Pins, way: Way, target: &Target, direction: Direction) -> io::Result<bool> {
+    if way == Way::Clsact {
+        return Ok(clsact::place(target.ifindex, direction)? == Some(clsact::Place::First));
+    }
     let link = LinkFd::from_pin(&pins.device_link(target.ifindex, direction.name()))?;
     let ours = link.facts()?.program;
     let (_, programs) = SchedClassifier::query_tcx(&target.name, direction.attach_type()).map_err(io::Error::other)?;
     Ok(programs.first().is_some_and(|program| program.id() == ours))
 }
 
-/// Whether a pinned program of a device is still attached to it.
+/// Whether a device carries our program in one direction.
 #[must_use]
-pub fn is_attached(pins: &Pins, ifindex: u32, direction: Direction) -> bool {
-    let link = LinkFd::from_pin(&pins.device_link(ifindex, direction.name()));
-    link.and_then(|link| link.facts())
-        .is_ok_and(|facts| facts.ifindex == ifindex)
+pub fn is_attached(pins: &Pins, way: Way, ifindex: u32, direction: Direction) -> bool {
+    match way {
+        Way::Tcx => {
+            let link = LinkFd::from_pin(&pins.device_link(ifindex, direction.name()));
+            link.and_then(|link| link.facts())
+                .is_ok_and(|facts| facts.ifindex == ifindex)
+        }
+        Way::Clsact => clsact::place(ifindex, direction).is_ok_and(|place| place.is_some()),
+    }
 }
 
 /// The kernel's number of the link of a device, which stays the same while programs are replaced.

@@ -7,7 +7,7 @@ use super::{
     attach::{self, Direction, Way},
     clsact,
 };
-use crate::host::{HostFacts, links};
+use crate::host::HostFacts;
 
 /// What was removed.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -52,14 +52,15 @@ pub fn remove_all(pins: &Pins) -> Result<Removed, HostError> {
         pins: Some(pins.root().display().to_string()),
         ..Removed::default()
     };
-    for edge in links::edges(&facts.links, None) {
-        let target = &edge.target;
-        let by_filter = Way::of_this_kernel() == Way::Clsact && clsact::remove(&target.name).map_err(failed)?;
-        let by_link = Direction::BOTH
-            .iter()
-            .any(|direction| attach::is_attached(pins, target.ifindex, *direction));
-        if by_filter || by_link {
-            removed.devices.push(target.name.clone());
+    let way = Way::of_this_kernel();
+    // All devices, not the edges alone: one may have been made a port of a bond since.
+    for link in facts.links.values() {
+        let carries = |direction: &Direction| attach::is_attached(pins, way, link.index, *direction);
+        if Direction::BOTH.iter().any(carries) {
+            removed.devices.push(link.name.clone());
+            if way == Way::Clsact {
+                clsact::remove(&link.name).map_err(failed)?;
+            }
         }
     }
     attach::take_all_away(pins).map_err(failed)?;

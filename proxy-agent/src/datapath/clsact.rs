@@ -13,11 +13,55 @@ use super::{
     Loaded,
     attach::{Direction, Target},
 };
-use crate::host::netlink::Netlink;
+use crate::host::netlink::{Message, Netlink, word};
 
 /// Before all filters that let the kernel choose their priority.
 const PRIORITY: u16 = 1;
 const HANDLE: TcHandle = TcHandle::new(0x0fa1, 0x1ead);
+const RAW_HANDLE: u32 = 0x0fa1_1ead;
+
+/// Where our filter stands on a device in one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// No other filter sees a packet before it.
+    First,
+    /// Somebody has come before it.
+    Later,
+}
+
+/// Whether our filter is on a device, and where. A device without filters, or one that has gone, has none of ours.
+pub(super) fn place(ifindex: u32, direction: Direction) -> io::Result<Option<Place>> {
+    let filters = filters(&mut Netlink::open(0)?, ifindex, direction)?;
+    let ours = filters.iter().position(|filter| *filter == RAW_HANDLE);
+    Ok(ours.map(|at| if at == 0 { Place::First } else { Place::Later }))
+}
+
+/// The handles of a device's filters in the order in which packets meet them.
+fn filters(socket: &mut Netlink, ifindex: u32, direction: Direction) -> io::Result<Vec<u32>> {
+    const RTM_GETTFILTER: u16 = 46;
+    let hook = match direction {
+        Direction::Ingress => 0xffff_fff2,
+        Direction::Egress => 0xffff_fff3,
+    };
+    let messages = match socket.dump(RTM_GETTFILTER, &request(ifindex, 0, hook)) {
+        Err(error) if is_absence(&error) => return Ok(Vec::new()),
+        messages => messages?,
+    };
+    Ok(messages.iter().filter_map(handle).collect())
+}
+
+/// A list begins each priority with an entry that has no handle and stands for no filter.
+fn handle(message: &Message) -> Option<u32> {
+    const RTM_NEWTFILTER: u16 = 44;
+    const TCM_HANDLE: usize = 8;
+    let handle = word(&message.payload, TCM_HANDLE)?;
+    (message.kind == RTM_NEWTFILTER && handle != 0).then_some(handle)
+}
+
+/// `struct tcmsg`: family, interface, handle, parent, information.
+fn request(ifindex: u32, handle: u32, parent: u32) -> Vec<u8> {
+    [0, ifindex, handle, parent, 0].map(u32::to_ne_bytes).concat()
+}
 
 /// Attaches a program, or puts it in the place of an earlier agent's.
 pub(super) fn attach(target: &Target, direction: Direction, loaded: &mut Loaded) -> io::Result<()> {
@@ -56,42 +100,30 @@ pub(super) fn detach(device: &str, direction: Direction) -> io::Result<()> {
     }
 }
 
-/// Takes both our programs from a device, and says whether there was one.
-pub(super) fn remove(device: &str) -> io::Result<bool> {
-    let mut found = false;
+/// Takes both our programs from a device, and what nobody needs after that.
+pub(super) fn remove(device: &str) -> io::Result<()> {
     for direction in Direction::BOTH.into_iter().rev() {
-        let Ok(link) = ours(device, direction) else {
-            continue;
-        };
-        match link.detach().map_err(io_error) {
-            Ok(()) => found = true,
-            Err(error) if is_absence(&error) => {}
-            Err(error) => return Err(error),
-        }
+        detach(device, direction)?;
     }
-    if found {
-        remove_if_empty(device)?;
+    match remove_if_empty(device) {
+        Err(error) if is_absence(&error) => Ok(()),
+        other => other,
     }
-    Ok(found)
 }
 
 /// The queueing discipline goes with its last filter, whoever made it: without one it does nothing.
 fn remove_if_empty(device: &str) -> io::Result<()> {
     const RTM_DELQDISC: u16 = 37;
-    const RTM_GETTFILTER: u16 = 46;
     const HANDLE: u32 = 0xffff_0000;
     const PARENT: u32 = 0xffff_fff1;
-    const HOOKS: [u32; 2] = [0xffff_fff2, 0xffff_fff3];
     let ifindex = nix::net::if_::if_nametoindex(device)?;
-    // `struct tcmsg`: family, interface, handle, parent, information.
-    let request = |handle: u32, parent: u32| [0, ifindex, handle, parent, 0].map(u32::to_ne_bytes).concat();
     let mut socket = Netlink::open(0)?;
-    for hook in HOOKS {
-        if !socket.dump(RTM_GETTFILTER, &request(0, hook))?.is_empty() {
+    for direction in Direction::BOTH {
+        if !filters(&mut socket, ifindex, direction)?.is_empty() {
             return Ok(());
         }
     }
-    socket.change(RTM_DELQDISC, &request(HANDLE, PARENT))
+    socket.change(RTM_DELQDISC, &request(ifindex, HANDLE, PARENT))
 }
 
 fn ours(device: &str, direction: Direction) -> io::Result<SchedClassifierLink> {

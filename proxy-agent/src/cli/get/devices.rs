@@ -27,7 +27,7 @@ pub struct DeviceRow {
     pub index: u32,
     /// Whether both programs are attached.
     pub attached: bool,
-    /// Whether no program of somebody else's comes before ours; absent where the kernel cannot say.
+    /// Whether no program of somebody else's comes before ours; absent where it is not attached.
     pub first: Option<bool>,
     /// What its packets begin with.
     pub layer: &'static str,
@@ -54,21 +54,10 @@ pub fn rows(pins: &Pins) -> Result<Vec<DeviceRow>, Error> {
 }
 
 fn row(pins: &Pins, target: &Target, device: Device) -> DeviceRow {
-    let (attached, first) = match Way::of_this_kernel() {
-        Way::Tcx => {
-            let attached = Direction::BOTH
-                .iter()
-                .all(|way| attach::is_attached(pins, target.ifindex, *way));
-            let first = || {
-                Direction::BOTH
-                    .iter()
-                    .all(|way| attach::is_first(pins, target, *way).unwrap_or(false))
-            };
-            (attached, attached.then(first))
-        }
-        // A filter has no pin; what the agent has entered into the map it has attached to.
-        Way::Clsact => (device.routed_from != 0, None),
-    };
+    let way = Way::of_this_kernel();
+    let both = |is: &dyn Fn(Direction) -> bool| Direction::BOTH.into_iter().all(is);
+    let attached = both(&|direction| attach::is_attached(pins, way, target.ifindex, direction));
+    let first = attached.then(|| both(&|direction| attach::is_first(pins, way, target, direction).unwrap_or(false)));
     DeviceRow {
         name: target.name.clone(),
         index: target.ifindex,
