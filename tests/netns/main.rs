@@ -14,6 +14,7 @@ mod icmp;
 mod offload;
 mod coexist;
 mod devices;
+mod layer3;
 mod newpod;
 mod restart;
 mod full_table;

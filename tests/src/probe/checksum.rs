@@ -24,10 +24,16 @@ pub fn wrong_checksum(frame: &[u8], receiver: IpAddr) -> Option<String> {
     if !is_for(frame, receiver) {
         return None;
     }
-    let packet = frame.get(ETHERNET..)?;
-    match receiver {
-        IpAddr::V4(_) => wrong_in_v4(packet),
-        IpAddr::V6(_) => wrong_in_v6(packet),
+    wrong_in_packet(frame.get(ETHERNET..)?)
+}
+
+/// Says what is wrong with a packet that begins with its IP header; `None` when all its checksums are right, and for
+/// fragments.
+pub fn wrong_in_packet(packet: &[u8]) -> Option<String> {
+    match packet.first()? >> 4 {
+        4 => wrong_in_v4(packet),
+        6 => wrong_in_v6(packet),
+        version => Some(format!("version {version}")),
     }
 }
 
@@ -64,7 +70,7 @@ fn wrong_in_payload(protocol: u8, source: &[u8], destination: &[u8], payload: &[
         ICMP => sum(&[payload]),
         _ => return None,
     };
-    let ports = payload.get(..4)?;
+    let ports = payload.get(..4).unwrap_or_default();
     (total != 0xffff).then(|| {
         format!(
             "protocol {protocol}, ports {ports:?}, from {source:?}, {} bytes",
