@@ -22,6 +22,7 @@ mod pressure;
 mod publisher;
 mod atomic;
 mod crash;
+mod cost;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use tests::cost::{Figures, look_ups, packets, verified};
+use tests::cost::{Figures, look_ups, packets, traffic, verified};
 
 /// Measures what packets cost in the programs, as a multiple of one hash look-up.
 #[derive(Debug, Parser)]
@@ -20,6 +20,9 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', default_values_t = packets::Plan::default().services,
         value_parser = clap::value_parser!(u32).range(0..=60_000))]
     services: Vec<u32>,
+    /// Measure real traffic, too: it needs `fairlead` and `peer`, and takes a minute more
+    #[arg(long)]
+    traffic: bool,
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -44,6 +47,10 @@ fn measure(arguments: &Arguments) -> Result<Figures> {
             services: arguments.services.clone(),
             ..packets::Plan::default()
         })?),
+        traffic: arguments
+            .traffic
+            .then(|| traffic::measure(&traffic::Plan::default()))
+            .transpose()?,
         look_ups: look_ups::count()?,
         verified: verified::measure()?,
     })

@@ -54,23 +54,13 @@ pub(super) struct Case {
 impl Case {
     /// What it is called in a family.
     pub(super) fn name_in<F: TestFamily>(&self) -> Name {
-        let hook = match self.hook {
-            Hook::Ingress => "ingress",
-            Hook::Egress => "egress",
-            Hook::Socket => "socket",
-        };
         let protocol = match self.protocol {
             Some(Protocol::Tcp) => "TCP",
             Some(Protocol::Udp) => "UDP",
             Some(Protocol::Sctp) => "SCTP",
             None => "-",
         };
-        Name {
-            case: self.name.to_owned(),
-            hook: hook.to_owned(),
-            family: F::NAME.to_owned(),
-            protocol: protocol.to_owned(),
-        }
+        Name::new(self.name, self.hook, F::NAME, protocol)
     }
 
     /// Which way it goes.

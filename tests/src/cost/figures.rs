@@ -1,5 +1,8 @@
 //! What came out.
 
+use std::collections::BTreeMap;
+
+use proxy_common::node::Hook;
 use serde::Serialize;
 
 /// All that was measured.
@@ -7,6 +10,8 @@ use serde::Serialize;
 pub struct Figures {
     /// By test-run.
     pub packets: Option<PacketFigures>,
+    /// By the kernel's statistics.
+    pub traffic: Option<TrafficFigures>,
     /// By the library.
     pub look_ups: Vec<LookUps>,
     /// By the verifier.
@@ -37,6 +42,23 @@ pub struct Name {
     pub protocol: String,
 }
 
+impl Name {
+    pub(super) fn new(case: &str, hook: Hook, family: &str, protocol: &str) -> Self {
+        let hook = match hook {
+            Hook::Ingress => "ingress",
+            Hook::Egress => "egress",
+            Hook::Socket => "socket",
+        };
+        let [case, hook, family, protocol] = [case, hook, family, protocol].map(str::to_owned);
+        Self {
+            case,
+            hook,
+            family,
+            protocol,
+        }
+    }
+}
+
 /// What one packet costs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cost {
@@ -50,6 +72,36 @@ pub struct Cost {
     pub multiple: f64,
     /// Packets that were sent.
     pub packets: u64,
+}
+
+/// Packets of real sockets.
+#[derive(Clone, Debug, Serialize)]
+pub struct TrafficFigures {
+    /// One look-up of a 16-byte key in a hash, ns.
+    pub look_up: f64,
+    /// Medians are of so many rounds.
+    pub rounds: u32,
+    /// Each talk at each hook.
+    pub costs: Vec<TrafficCost>,
+}
+
+/// What a packet of a talk costs at a hook, requests and replies taken together.
+#[derive(Clone, Debug, Serialize)]
+pub struct TrafficCost {
+    /// Which.
+    pub name: Name,
+    /// How many Services there are.
+    pub services: u32,
+    /// Packets that met the program.
+    pub packets: u64,
+    /// Nanoseconds in the program, without what an empty one takes.
+    pub nanoseconds: f64,
+    /// The same as a multiple of one hash look-up.
+    pub multiple: f64,
+    /// Nanoseconds in the empty program: above all what reading the clock takes.
+    pub empty: f64,
+    /// Under what the packets were counted.
+    pub counted: BTreeMap<String, u64>,
 }
 
 /// How often maps are asked for one packet.
@@ -82,6 +134,17 @@ impl PacketFigures {
         let of_case = || self.costs.iter().filter(|cost| cost.name == *name && cost.services > 0);
         let few = of_case().min_by_key(|cost| cost.services)?;
         let many = of_case().max_by_key(|cost| cost.services)?;
+        (few.services < many.services).then(|| many.nanoseconds / few.nanoseconds)
+    }
+}
+
+impl TrafficFigures {
+    /// As [`PacketFigures::growth`].
+    #[must_use]
+    pub fn growth(&self, name: &Name) -> Option<f64> {
+        let of_talk = || self.costs.iter().filter(|cost| cost.name == *name);
+        let few = of_talk().min_by_key(|cost| cost.services)?;
+        let many = of_talk().max_by_key(|cost| cost.services)?;
         (few.services < many.services).then(|| many.nanoseconds / few.nanoseconds)
     }
 }

@@ -1,6 +1,6 @@
 //! Packets by test-run: every case at every number of Services, round by round.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use anyhow::{Context as _, Result, ensure};
 use proxy_common::{
@@ -12,6 +12,7 @@ use proxy_ebpf::testing::who::TestFamily;
 
 use super::{
     cases::{self, Case},
+    counters::{self, Counted},
     figures::{Cost, Name, PacketFigures, median},
     restore::{Restored, Restoring},
     stage::Stage,
@@ -148,15 +149,11 @@ fn runs(plan: &Plan, case: &Case) -> u32 {
 impl Probe {
     fn sample(&self, stage: &Stage) -> Result<f64> {
         stage.allow_refusals();
-        let before = stage.counted(self.hook);
+        let before = stage.counted(self.hook)?;
         let cost = self.restoring.time(self.runs).with_context(|| self.to_string())?;
-        let after: BTreeMap<_, _> = stage.counted(self.hook).into_iter().collect();
-        let moved = before
-            .into_iter()
-            .map(|(reason, count)| (reason, after[&reason] - count));
-        let moved: Vec<_> = moved.filter(|(_, count)| *count != 0).collect();
+        let moved = counters::since(&before, &stage.counted(self.hook)?);
         ensure!(
-            moved == [(self.reason, u64::from(self.runs))],
+            moved == Counted::from([(self.reason, u64::from(self.runs))]),
             "{self}: {} packets were counted as {moved:?}, not as {:?}",
             self.runs,
             self.reason

@@ -8,7 +8,6 @@ use proxy_common::{
     frontend::{Frontend, FrontendKey, FrontendKind},
     net::{Address as _, Peer, Port, Protocol},
     node::Hook,
-    reason::Reason,
     schema::{self, MapSpec},
 };
 use proxy_ebpf::testing::{
@@ -19,7 +18,10 @@ use proxy_ebpf::testing::{
     who::{TestFamily, Who},
 };
 
-use super::flow::Conversing;
+use super::{
+    counters::{self, Counted},
+    flow::Conversing,
+};
 use crate::kernel::{
     bpf::{self, Context},
     programs::Programs,
@@ -61,18 +63,11 @@ impl Stage {
     }
 
     /// How many packets each reason of a hook has counted.
-    pub(super) fn counted(&self, hook: Hook) -> Vec<(Reason, u64)> {
-        let count = |reason: &Reason| {
-            let words = self
-                .programs
-                .get(&schema::COUNTERS, &reason.counter(hook).to_ne_bytes());
-            let words = words.unwrap_or_default();
-            let each = words
-                .chunks_exact(8)
-                .map(|word| word.try_into().map_or(0, u64::from_ne_bytes));
-            (*reason, each.sum())
-        };
-        Reason::ALL.iter().map(count).collect()
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn counted(&self, hook: Hook) -> Result<Counted> {
+        counters::read(self.programs.map(&schema::COUNTERS), hook)
     }
 
     /// Forgets how many refusals were sent in this second.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::figures::{Cost, Figures, LookUps, Name, PacketFigures, Verified};
+use super::figures::{Cost, Figures, LookUps, Name, PacketFigures, TrafficCost, TrafficFigures, Verified};
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -12,7 +12,7 @@ impl fmt::Display for Name {
             family,
             protocol,
         } = self;
-        write!(f, "{case:<26} {hook:<8} {family} {protocol:<3}")
+        write!(f, "{case:<27} {hook:<8} {family} {protocol:<3}")
     }
 }
 
@@ -20,6 +20,9 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(packets) = &self.packets {
             self.costs(f, packets)?;
+        }
+        if let Some(traffic) = &self.traffic {
+            talks(f, traffic)?;
         }
         if !self.verified.is_empty() {
             writeln!(
@@ -46,7 +49,7 @@ impl Figures {
         writeln!(
             f,
             "one look-up of 16 bytes in a hash: {look_up:.1} ns; medians of {rounds} rounds\n\
-             {:<46} {:>8} {:>6} {:>9} {:>6} {:>12}",
+             {:<47} {:>8} {:>6} {:>9} {:>6} {:>12}",
             "packet", "Services", "ns", "look-ups", "grows", "hash + array"
         )?;
         for Cost {
@@ -67,9 +70,38 @@ impl Figures {
             let name = name.to_string();
             writeln!(
                 f,
-                "{name:<46} {services:>8} {nanoseconds:>6.0} {multiple:>9.1} {growth:>6} {asked:>12}"
+                "{name:<47} {services:>8} {nanoseconds:>6.0} {multiple:>9.1} {growth:>6} {asked:>12}"
             )?;
         }
         Ok(())
     }
+}
+
+fn talks(f: &mut fmt::Formatter<'_>, traffic: &TrafficFigures) -> fmt::Result {
+    let TrafficFigures { look_up, rounds, .. } = traffic;
+    writeln!(
+        f,
+        "\none look-up of 16 bytes in a hash: {look_up:.1} ns; medians of {rounds} rounds\n\
+         {:<47} {:>8} {:>6} {:>9} {:>6} {:>8}",
+        "a pod of the node talks to", "Services", "ns", "look-ups", "grows", "packets"
+    )?;
+    for TrafficCost {
+        name,
+        services,
+        nanoseconds,
+        multiple,
+        packets,
+        ..
+    } in &traffic.costs
+    {
+        let growth = traffic
+            .growth(name)
+            .map_or(String::new(), |growth| format!("{growth:.2}"));
+        let name = name.to_string();
+        writeln!(
+            f,
+            "{name:<47} {services:>8} {nanoseconds:>6.0} {multiple:>9.1} {growth:>6} {packets:>8}"
+        )?;
+    }
+    Ok(())
 }

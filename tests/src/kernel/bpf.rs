@@ -8,6 +8,7 @@ use std::{
 
 use bytemuck::{Pod, Zeroable};
 use nix::libc;
+use proxy_common::node::Hook;
 
 const MAP_CREATE: i32 = 0;
 const MAP_LOOKUP_ELEM: i32 = 1;
@@ -16,6 +17,7 @@ const MAP_DELETE_ELEM: i32 = 3;
 const MAP_GET_NEXT_KEY: i32 = 4;
 const PROG_LOAD: i32 = 5;
 const PROG_TEST_RUN: i32 = 10;
+const LINK_CREATE: i32 = 28;
 
 /// Lets the kernel sum up the packet as a card would, and compare that with the packet afterwards: `EBADMSG` if a
 /// program has not kept the sum (`BPF_F_TEST_SKB_CHECKSUM_COMPLETE`, Linux 6.16).
@@ -57,6 +59,18 @@ pub struct Instruction {
     pub offset: i16,
     /// A number of the instruction's own.
     pub immediate: i32,
+}
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct LinkCreate {
+    program: u32,
+    target: u32,
+    hook: u32,
+    flags: u32,
+    relative: u32,
+    zero: u32,
+    revision: u64,
 }
 
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -158,6 +172,28 @@ pub fn create_map(kind: Kind, key: usize, value: usize, entries: u32) -> io::Res
             value: size(value)?,
             entries,
             flags: 0,
+        },
+    )
+}
+
+/// Puts a classifier behind all others of a device of this thread's namespace, until the link is dropped.
+pub fn attach_last(program: impl AsFd, interface: u32, hook: Hook) -> io::Result<OwnedFd> {
+    const AFTER: u32 = 1 << 4;
+    const TCX_INGRESS: u32 = 46;
+    const TCX_EGRESS: u32 = 47;
+    let hook = match hook {
+        Hook::Ingress => TCX_INGRESS,
+        Hook::Egress => TCX_EGRESS,
+        Hook::Socket => return Err(io::ErrorKind::InvalidInput.into()),
+    };
+    new_fd(
+        LINK_CREATE,
+        &mut LinkCreate {
+            program: number(program),
+            target: interface,
+            hook,
+            flags: AFTER,
+            ..LinkCreate::zeroed()
         },
     )
 }

@@ -1,6 +1,6 @@
 //! An agent and many Services: how long it takes, how soon it follows, how much memory it needs.
 
-mod objects;
+pub(crate) mod objects;
 mod maps;
 mod figures;
 mod meter;

@@ -5,17 +5,17 @@ use std::net::Ipv4Addr;
 use serde_json::{Value, json};
 
 /// What Services are dialled at.
-pub(super) const PORT: u16 = 80;
+pub(crate) const PORT: u16 = 80;
 const TARGET: u16 = 8080;
 
 /// The cluster address of Service `n`: the cluster network's second quarter, which a server gives nobody by itself
 /// before the first is full.
-pub(super) fn cluster_ip(n: usize) -> Ipv4Addr {
+pub(crate) fn cluster_ip(n: usize) -> Ipv4Addr {
     numbered(Ipv4Addr::new(10, 100, 0, 0), n)
 }
 
 /// Service `n` and its slice.
-pub(super) fn service(n: usize, endpoints: usize) -> [Value; 2] {
+pub(crate) fn service(n: usize, endpoints: usize) -> [Value; 2] {
     let service = json!({
         "apiVersion": "v1",
         "kind": "Service",
@@ -29,7 +29,7 @@ pub(super) fn service(n: usize, endpoints: usize) -> [Value; 2] {
 }
 
 /// The slice of Service `n`, after so many changes.
-pub(super) fn slice(n: usize, endpoints: usize, changes: usize) -> Value {
+pub(crate) fn slice(n: usize, endpoints: usize, changes: usize) -> Value {
     // The last endpoint is another one after each change.
     let address = |i: usize| match i + 1 == endpoints {
         true => numbered(Ipv4Addr::new(10, 160, 0, 0), n * 16 + changes),
