@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use tests::cost::{Figures, look_ups, packets, traffic, verified};
+use tests::cost::{Figures, look_ups, packets, parts, traffic, verified};
 
 /// Measures what packets cost in the programs, as a multiple of one hash look-up.
 #[derive(Debug, Parser)]
@@ -52,6 +52,7 @@ fn measure(arguments: &Arguments) -> Result<Figures> {
             .then(|| traffic::measure(&traffic::Plan::default()))
             .transpose()?,
         look_ups: look_ups::count()?,
+        parts: parts::measure()?,
         verified: verified::measure()?,
     })
 }

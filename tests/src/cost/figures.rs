@@ -14,6 +14,8 @@ pub struct Figures {
     pub traffic: Option<TrafficFigures>,
     /// By the library.
     pub look_ups: Vec<LookUps>,
+    /// Of the kernel's helpers.
+    pub parts: Vec<Part>,
     /// By the verifier.
     pub verified: Vec<Verified>,
 }
@@ -113,6 +115,15 @@ pub struct LookUps {
     pub hashes: u32,
     /// Arrays: an index that is compared and multiplied.
     pub arrays: u32,
+}
+
+/// What one call of a helper costs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Part {
+    /// What it does.
+    pub name: String,
+    /// Nanoseconds.
+    pub nanoseconds: f64,
 }
 
 /// What the verifier did.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::figures::{Cost, Figures, LookUps, Name, PacketFigures, TrafficCost, TrafficFigures, Verified};
+use super::figures::{Cost, Figures, LookUps, Name, PacketFigures, Part, TrafficCost, TrafficFigures, Verified};
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,6 +23,12 @@ impl fmt::Display for Figures {
         }
         if let Some(traffic) = &self.traffic {
             talks(f, traffic)?;
+        }
+        if !self.parts.is_empty() {
+            writeln!(f, "\n{:<36} {:>6}", "one call of a helper", "ns")?;
+        }
+        for Part { name, nanoseconds } in &self.parts {
+            writeln!(f, "{name:<36} {nanoseconds:>6.1}")?;
         }
         if !self.verified.is_empty() {
             writeln!(
