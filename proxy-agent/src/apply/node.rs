@@ -223,6 +223,8 @@ pub struct NodeContents {
     pub devices: BTreeMap<u32, Device>,
     /// `FREE_PORTS`.
     pub free_ports: BTreeMap<u32, u64>,
+    /// Whether the kernel may give a port for masquerading to a socket.
+    pub ports_overlap: bool,
 }
 
 /// What the maps should hold, given what is configured, what the host is, and which ports services have at the node.
@@ -238,6 +240,7 @@ pub fn contents(node: &DesiredNode, facts: &HostFacts, machine: &Machine, node_p
             .map(|edge| (edge.target.ifindex, edge.device))
             .collect(),
         free_ports: (0..).zip(ports.free).collect(),
+        ports_overlap: ports.overlaps,
     }
 }
 

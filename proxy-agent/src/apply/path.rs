@@ -49,6 +49,8 @@ pub struct KernelPath {
     facts: HostFacts,
     node: Option<DesiredNode>,
     node_ports: BTreeSet<u16>,
+    /// Whether the node's own sockets may get masquerade ports.
+    ports_overlap: bool,
     /// What of the host's cannot be done at the moment.
     trouble: BTreeMap<String, String>,
     usage: SharedUsage,
@@ -83,6 +85,7 @@ impl KernelPath {
             facts: HostFacts::default(),
             node: None,
             node_ports: BTreeSet::new(),
+            ports_overlap: false,
             trouble: BTreeMap::new(),
             usage: SharedUsage::default(),
             writes: 0,
@@ -202,6 +205,14 @@ impl KernelPath {
             return;
         };
         let contents = contents(node, &self.facts, &self.machine, &self.node_ports);
+        if contents.ports_overlap && !self.ports_overlap {
+            tracing::warn!(
+                local = ?self.facts.ports.local,
+                "net.ipv4.ip_local_port_range leaves no room for masquerade ports: a connection of the node's own may be \
+                 mistaken for a masqueraded one; narrow the range"
+            );
+        }
+        self.ports_overlap = contents.ports_overlap;
         let written = self.tables.sync(&contents);
         self.wrote("node", written);
     }

@@ -151,6 +151,7 @@ fn ports(given: &[object::EndpointPort], texts: &mut Texts, refusals: &mut Vec<R
             });
         match read {
             Ok((protocol, number)) => ports.push(SlicePort {
+                // The API server's default for a name that is absent is the empty one, so only a manifest has none.
                 name: texts.share(port.name.as_deref().unwrap_or_default()),
                 protocol,
                 port: number,
