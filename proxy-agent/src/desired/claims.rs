@@ -12,7 +12,10 @@ use std::{
 
 use proxy_common::{family::FamilyKind, frontend::FrontendKind, net::Protocol};
 
-use crate::model::{ObjectName, ServicePort, ServiceSpec, address::family};
+use crate::{
+    address::family,
+    model::{ObjectName, ServicePort, ServiceSpec},
+};
 
 /// An address, port and protocol that leads to one service. A node port has the unspecified address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

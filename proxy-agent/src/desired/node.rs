@@ -7,7 +7,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proxy_common::family::FamilyKind;
 
 use crate::{
-    model::{NodeFacts, address::family},
+    address::family,
+    model::NodeFacts,
     settings::{DetectSettings, NodePortSettings, NodeSettings},
 };
 

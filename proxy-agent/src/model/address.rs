@@ -2,8 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use proxy_common::family::FamilyKind;
-
 /// The address that a text stands for.
 ///
 /// Leading zeros of an IPv4 part are decimal, as the objects of old clusters may have them (CVE-2021-29923, B-20); an
@@ -27,15 +25,6 @@ fn parse_padded(text: &str) -> Option<Ipv4Addr> {
         *byte = part.parse().ok()?;
     }
     parts.next().is_none().then(|| Ipv4Addr::from(bytes))
-}
-
-/// The family of an address.
-#[must_use]
-pub const fn family(address: IpAddr) -> FamilyKind {
-    match address {
-        IpAddr::V4(_) => FamilyKind::V4,
-        IpAddr::V6(_) => FamilyKind::V6,
-    }
 }
 
 /// Why no packet can be sent to an address that a client dials or an endpoint has; `None`: it can.

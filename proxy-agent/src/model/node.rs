@@ -5,12 +5,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use proxy_common::family::FamilyKind;
 
-use crate::watch::object;
+use crate::{address::family, watch::object};
 
-use super::{
-    Refusal,
-    address::{self, family},
-};
+use super::{Refusal, address};
 
 /// The facts that the Node object gives. Without the object all of it is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,13 +4,9 @@ use std::{net::IpAddr, sync::Arc};
 
 use proxy_common::{block::policy, family::FamilyKind, names::LABEL, net::Protocol};
 
-use crate::watch::object;
+use crate::{address::family, watch::object};
 
-use super::{
-    ObjectName, Refusal, Texts,
-    address::{self, family},
-    port,
-};
+use super::{ObjectName, Refusal, Texts, address, port};
 
 /// How long an affinity lasts unless the object says otherwise: Kubernetes' default of three hours.
 const AFFINITY_SECONDS: u32 = 10_800;

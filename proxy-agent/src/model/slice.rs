@@ -5,13 +5,9 @@ use std::{collections::HashSet, net::IpAddr, sync::Arc, time::SystemTime};
 use k8s_openapi::jiff::Timestamp;
 use proxy_common::{family::FamilyKind, net::Protocol};
 
-use crate::watch::object;
+use crate::{address::family, watch::object};
 
-use super::{
-    ObjectName, Refusal, Texts,
-    address::{self, family},
-    port,
-};
+use super::{ObjectName, Refusal, Texts, address, port};
 
 /// The usable part of an EndpointSlice.
 #[derive(Clone, Debug, PartialEq, Eq)]
