@@ -23,7 +23,7 @@ pub enum Inserted {
 
 /// The maps of one family.
 pub trait Tables<F: Family> {
-    /// `FRONTENDS`.
+    /// `FRONTENDS`: the entry of this key, and of no other ([`Frontend::is_of`]).
     fn frontend(&self, key: &FrontendKey<F>) -> Option<Frontend>;
     /// `TARGETS`: whether some service has this endpoint.
     fn is_target(&self, key: &FrontendKey<F>) -> bool;

@@ -194,9 +194,10 @@ fn read_frontends(maps: &ServiceMaps, actual: &mut Actual, findings: &mut Vec<Fi
     for (key, frontend) in maps.all_frontends()? {
         match frontend.kind() {
             Some(kind)
-                if actual
-                    .service(frontend.service)
-                    .is_some_and(|slot| slot.protocol() == key.protocol) =>
+                if key.owns(&frontend)
+                    && actual
+                        .service(frontend.service)
+                        .is_some_and(|slot| slot.protocol() == key.protocol) =>
             {
                 by_service.entry(frontend.service).or_default().push((key, kind));
             }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use proxy_common::{
-    family::{Family, FamilyKind},
-    frontend::FrontendKey,
+    family::{Family, FamilyKind, V4, V6},
+    frontend::{Frontend, FrontendKey, FrontendKind},
     net::{Address as _, Ip6, Peer, Port, Protocol},
 };
 
@@ -53,6 +53,24 @@ impl SocketKey {
     #[must_use]
     pub fn narrowed<F: Family>(&self) -> FrontendKey<F> {
         FrontendKey::new(Peer::new(F::Address::narrow(&self.address), self.port), self.protocol)
+    }
+
+    /// The entry of this key that leads to a service.
+    #[must_use]
+    pub fn frontend(&self, service: u32, kind: FrontendKind) -> Frontend {
+        match self.family {
+            FamilyKind::V4 => Frontend::new(&self.narrowed::<V4>(), service, kind),
+            FamilyKind::V6 => Frontend::new(&self.narrowed::<V6>(), service, kind),
+        }
+    }
+
+    /// Whether an entry is one that programs find under this key.
+    #[must_use]
+    pub fn owns(&self, frontend: &Frontend) -> bool {
+        match self.family {
+            FamilyKind::V4 => frontend.is_of(&self.narrowed::<V4>()),
+            FamilyKind::V6 => frontend.is_of(&self.narrowed::<V6>()),
+        }
     }
 }
 

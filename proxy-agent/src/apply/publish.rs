@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proxy_common::{
     block::{BlockEntry, BlockHeader, FlipWord},
-    frontend::{Frontend, FrontendKind},
+    frontend::FrontendKind,
     net::{Ip6, Port},
 };
 
@@ -244,7 +244,7 @@ impl Applier {
 
     fn add_frontends(&mut self, rest: &mut Rest) {
         for (key, (number, kind)) in std::mem::take(&mut rest.add) {
-            match self.maps.put_frontend(&key, Frontend::new(number, kind)) {
+            match self.maps.put_frontend(&key, key.frontend(number, kind)) {
                 Ok(()) => self.remember(number, |frontends| {
                     frontends.retain(|(known, _)| *known != key);
                     frontends.push((key, kind));

@@ -523,7 +523,7 @@ fn damage_is_found_and_repaired() {
         (1, family, service(family, &[1], &both(&[1, 2]))),
         (2, family, service(family, &[2], &[])),
     ]);
-    let damages: [fn(&mut World); 5] = [
+    let damages: [fn(&mut World); 6] = [
         |world| world.endpoints.store(4 * 2, 77),
         |world| world.services.store(2, FlipWord::new(9_999_999, 1).0),
         |world| world.state.store(4 * 9, serving::IN_USE),
@@ -531,7 +531,13 @@ fn damage_is_found_and_repaired() {
         |world| {
             drop(world.frontends.0.put(
                 &key(FamilyKind::V4, 9).narrowed(),
-                &Frontend::new(12, FrontendKind::External),
+                &key(FamilyKind::V4, 9).frontend(12, FrontendKind::External),
+            ))
+        },
+        |world| {
+            drop(world.frontends.0.put(
+                &key(FamilyKind::V4, 9).narrowed(),
+                &key(FamilyKind::V4, 8).frontend(1, FrontendKind::External),
             ))
         },
     ];

@@ -149,6 +149,7 @@ pub struct Fixture<F: TestFamily> {
     /// The node's facts.
     pub config: NodeConfig<F>,
     services: Vec<ServiceDraft>,
+    mixed_up: Vec<(Who, u16, Protocol)>,
     own: Vec<(F::Address, u32)>,
     devices: Vec<(u32, Device)>,
     busy_ports: Vec<u16>,
@@ -176,6 +177,7 @@ impl<F: TestFamily> Default for Fixture<F> {
                 pods_mask: F::pods_mask(),
             },
             services: Vec::new(),
+            mixed_up: Vec::new(),
             own: vec![
                 (F::address(Who::Node), address_flag::NODE_PORTS),
                 (F::address(Who::NodeAlt), 0),
@@ -257,6 +259,13 @@ impl<F: TestFamily> Fixture<F> {
         self
     }
 
+    /// An address under which the entry of another address is found, one of the first service's.
+    #[must_use]
+    pub fn mixed_up(mut self, who: Who, port: u16, protocol: Protocol) -> Self {
+        self.mixed_up.push((who, port, protocol));
+        self
+    }
+
     /// Puts all of it into maps.
     pub fn fill(&self, maps: &impl Maps) {
         maps.put_value(&F::MAPS.node, &0_u32, &self.config);
@@ -267,12 +276,17 @@ impl<F: TestFamily> Fixture<F> {
             maps.put_value(&schema::DEVICES, interface, device);
         }
         self.fill_ports(maps);
+        for (who, port, protocol) in &self.mixed_up {
+            let key = |port| FrontendKey::<F>::new(Peer::new(F::address(*who), Port::new(port)), *protocol);
+            let others = Frontend::new(&key(!port), 1, FrontendKind::ClusterIp);
+            maps.put_value(&F::MAPS.frontends, &key(*port), &others);
+        }
         // Cell 0 is never part of a block.
         let (mut cell, mut endpoint) = (1, 1);
         for (service, number) in self.services.iter().zip(1..) {
             for (kind, who, port) in &service.fronts {
                 let key = FrontendKey::<F>::new(Peer::new(F::address(*who), Port::new(*port)), service.protocol);
-                maps.put_value(&F::MAPS.frontends, &key, &Frontend::new(number, *kind));
+                maps.put_value(&F::MAPS.frontends, &key, &Frontend::new(&key, number, *kind));
             }
             if service.has_block {
                 fill_block::<F>(maps, service, number, (&mut cell, &mut endpoint));

@@ -154,7 +154,8 @@ impl<F: TestFamily> MemoryNode<F> {
 
 impl<F: TestFamily> Tables<F> for MemoryNode<F> {
     fn frontend(&self, key: &FrontendKey<F>) -> Option<Frontend> {
-        self.look_up(&F::MAPS.frontends, key)
+        let found: Option<Frontend> = self.look_up(&F::MAPS.frontends, key);
+        found.filter(|frontend| frontend.is_of(key))
     }
 
     fn is_target(&self, key: &FrontendKey<F>) -> bool {

@@ -48,7 +48,19 @@ pub(super) fn rows<F: TestFamily>() -> Vec<Row<F>> {
     rows.extend(node_addresses());
     rows.extend(what_opens_a_flow());
     rows.push(no_checksum());
+    rows.push(memory_used_again());
     rows
+}
+
+fn memory_used_again<F: TestFamily>() -> Row<F> {
+    let fixture = Fixture::<F>::default()
+        .with(everywhere(Protocol::Tcp).near(Pod(1), 8080))
+        .mixed_up(ClusterIp(2), 80, Protocol::Tcp);
+    row("an entry that is another address's by now leads nowhere", &fixture).enters(
+        POD_PORT,
+        tcp::<F>(POD.end, (ClusterIp(2), 80)).syn(),
+        Reason::NoService,
+    )
 }
 
 fn everywhere(protocol: Protocol) -> ServiceDraft {

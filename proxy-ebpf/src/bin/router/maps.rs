@@ -151,14 +151,29 @@ macro_rules! desk {
 desk!(work_v4, WORK_V4, V4);
 desk!(work_v6, WORK_V6, V6);
 
+/// One load: an entry that is replaced meanwhile is one or the other.
+#[inline(always)]
+fn load_frontend(entry: *const Frontend) -> Frontend {
+    // SAFETY: a whole, aligned value of a map.
+    bytemuck::must_cast(unsafe { entry.cast::<u64>().read_volatile() })
+}
+
 macro_rules! tables {
     ($family:ty, $hand:literal, $frontends:ident, $targets:ident, $flows:ident, $records:ident, $fragments:ident,
      $node:ident, $addresses:ident, $sources:ident) => {
         impl Tables<$family> for Kernel {
             #[inline(always)]
             fn frontend(&self, key: &FrontendKey<$family>) -> Option<Frontend> {
-                // SAFETY: the value is copied at once; an entry that is replaced meanwhile is eight bytes of either.
-                unsafe { $frontends.get(key) }.copied()
+                // Found anew if it was another key's entry by the time it was read.
+                let mut tries = 0;
+                while tries < 2 {
+                    let frontend = load_frontend($frontends.get_ptr(key)?);
+                    if frontend.is_of(key) {
+                        return Some(frontend);
+                    }
+                    tries += 1;
+                }
+                None
             }
 
             #[inline(always)]
