@@ -165,7 +165,7 @@ fn put_service<F: TestFamily>(programs: &Programs, n: u32) {
     programs.put_value(
         &F::MAPS.frontends,
         &key,
-        &Frontend::new(number, FrontendKind::ClusterIp),
+        &Frontend::new(&key, number, FrontendKind::ClusterIp),
     );
 }
 
