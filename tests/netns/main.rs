@@ -23,6 +23,7 @@ mod publisher;
 mod atomic;
 mod crash;
 mod cost;
+mod beginnings;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -22,13 +22,11 @@ impl fmt::Display for Removed {
         let Some(pins) = &self.pins else {
             return f.write_str("nothing of fairlead's is here");
         };
-        write!(
-            f,
-            "removed: programs from {} devices ({}), {} socket hooks, everything in {pins}",
-            self.devices.len(),
-            self.devices.join(", "),
-            self.sockets
-        )
+        write!(f, "removed: programs from {} devices", self.devices.len())?;
+        if !self.devices.is_empty() {
+            write!(f, " ({})", self.devices.join(", "))?;
+        }
+        write!(f, ", {} socket hooks, everything in {pins}", self.sockets)
     }
 }
 

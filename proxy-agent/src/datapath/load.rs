@@ -337,6 +337,9 @@ fn missing_program(name: &str) -> HostError {
 }
 
 fn refused_object(error: &EbpfError) -> HostError {
+    if is_forbidden(error) {
+        return HostError::Forbidden { what: "maps".into() };
+    }
     let why = chain(error);
     HostError::Feature {
         what: "a kind of map or of type information that the programs need".into(),
@@ -344,7 +347,18 @@ fn refused_object(error: &EbpfError) -> HostError {
     }
 }
 
+/// The verifier says `EACCES` of a program that it does not like; `EPERM` is about who asks.
+fn is_forbidden(error: &(dyn std::error::Error + 'static)) -> bool {
+    let code = |error: &io::Error| error.raw_os_error() == Some(libc::EPERM);
+    error.downcast_ref::<io::Error>().is_some_and(code) || error.source().is_some_and(is_forbidden)
+}
+
 fn refused_program(name: &str, error: &ProgramError) -> HostError {
+    if is_forbidden(error) {
+        return HostError::Forbidden {
+            what: format!("the program {name}"),
+        };
+    }
     let (why, log) = if let ProgramError::LoadError { io_error, verifier_log } = error {
         (io_error.to_string(), keep_log(name, &verifier_log.to_string()))
     } else {

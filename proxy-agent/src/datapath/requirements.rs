@@ -14,6 +14,15 @@ pub enum HostError {
     /// Not root, or a container without the capabilities.
     #[error("the capabilities {0} are missing: run as root, or give them to the container")]
     Capabilities(String),
+    /// The capabilities are there and count for nothing.
+    #[error(
+        "the kernel lets nobody load {what} here: capabilities of a user namespace of its own do not count (run in the \
+         machine's), and a security module or the kernel's lockdown may forbid it"
+    )]
+    Forbidden {
+        /// What was refused.
+        what: String,
+    },
     /// The kernel is too old.
     #[error("the kernel is {found}, and 6.1 is the oldest that will do")]
     Kernel {
