@@ -4,7 +4,7 @@ use aya_ebpf::{
     bindings::{bpf_fib_lookup, bpf_sock_tuple},
     cty::c_void,
     helpers::generated::{
-        bpf_fib_lookup as fib_lookup, bpf_get_prandom_u32, bpf_ktime_get_ns, bpf_sk_lookup_udp, bpf_sk_release,
+        bpf_fib_lookup as fib_lookup, bpf_get_prandom_u32, bpf_ktime_get_coarse_ns, bpf_sk_lookup_udp, bpf_sk_release,
     },
 };
 use proxy_common::{
@@ -40,8 +40,10 @@ impl Kernel {
 impl Clock for Kernel {
     #[inline(always)]
     fn now(&self) -> u64 {
+        // The time of the last tick, some milliseconds old at most: flows live for seconds, and reading the clock itself
+        // costs as much as a look-up in a hash.
         // SAFETY: a helper without arguments.
-        unsafe { bpf_ktime_get_ns() }
+        unsafe { bpf_ktime_get_coarse_ns() }
     }
 }
 
