@@ -59,8 +59,6 @@ pub mod node_flag {
     pub const SOCKETS_UNCOVERED: u32 = 32;
     /// Sockets of every namespace are served.
     pub const SOCKETS_ALL: u32 = 64;
-    /// Packets are described to the log.
-    pub const LOG: u32 = 128;
 }
 
 /// Bits of a value of `NODE_ADDRESSES`: the key is an address of this node.

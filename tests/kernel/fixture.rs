@@ -50,6 +50,7 @@ impl Node {
                 ..CapacityArgs::default()
             },
             unsafe_no_grace: false,
+            log_packets: false,
         };
         Node { settings }
     }

@@ -24,6 +24,7 @@ mod atomic;
 mod crash;
 mod cost;
 mod beginnings;
+mod packet_log;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -102,6 +102,9 @@ pub struct RunArgs {
     /// How large the maps are.
     #[command(flatten)]
     pub capacities: CapacityArgs,
+    /// Log what became of each packet on a device, under its reason: for a short look, for every packet costs a line.
+    #[arg(long)]
+    pub log_packets: bool,
     /// Use memory again while programs may still be reading it. For the test that shows what waiting is for.
     #[arg(long, hide = true)]
     pub unsafe_no_grace: bool,

@@ -18,7 +18,7 @@ use proxy_common::{
     schema::{self, MapKind, MapSpec},
 };
 
-use super::{HostError, PinLock, Pins, object::ROUTER, requirements, twin};
+use super::{HostError, PinLock, Pins, object::ROUTER, packet_log, requirements, twin};
 use crate::{
     apply::{
         kernel::{KernelArray, MapSource},
@@ -64,7 +64,9 @@ pub fn load(settings: &DataPathSettings) -> Result<Loaded, HostError> {
     check_abi(&pins)?;
     check_shapes(&pins)?;
     let capacities = capacities(&settings.capacities);
+    let log_packets = u8::from(settings.log_packets);
     let mut loader = EbpfLoader::new();
+    loader.override_global(packet_log::SWITCH, &log_packets, true);
     for (spec, entries) in &capacities {
         warn_of_size(&pins, spec, *entries);
         place(&mut loader, &pins, spec, *entries);
@@ -80,6 +82,12 @@ pub fn load(settings: &DataPathSettings) -> Result<Loaded, HostError> {
     load_programs(&mut loaded.ebpf, &SOCKET_HOOKS)?;
     load_programs(&mut loaded.ebpf, &[EXPLAIN])?;
     loaded.pin_program(EXPLAIN)?;
+    if settings.log_packets {
+        packet_log::start(&mut loaded.ebpf).map_err(|error| HostError::Feature {
+            what: "the log of packets".into(),
+            why: error.to_string(),
+        })?;
+    }
     Ok(loaded)
 }
 

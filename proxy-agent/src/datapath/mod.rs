@@ -11,6 +11,7 @@ pub mod twin;
 pub mod cleanup;
 pub mod kube_proxy;
 mod clsact;
+mod packet_log;
 mod syscall;
 
 pub use load::Loaded;

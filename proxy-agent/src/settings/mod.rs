@@ -67,6 +67,8 @@ pub struct DataPathSettings {
     pub capacities: CapacityArgs,
     /// Whether memory is used again without waiting for the programs that may be reading it: for a test.
     pub unsafe_no_grace: bool,
+    /// Whether every packet on a device is told of in the log.
+    pub log_packets: bool,
 }
 
 /// How the node behaves, as configured.
@@ -164,6 +166,7 @@ fn data_path(args: &RunArgs) -> DataPathSettings {
         cgroup: args.cgroup.clone(),
         capacities: args.capacities,
         unsafe_no_grace: args.unsafe_no_grace,
+        log_packets: args.log_packets,
     }
 }
 

@@ -1,12 +1,18 @@
 //! Counting what became of packets.
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use aya_ebpf::{Global, helpers::generated::bpf_ktime_get_ns};
+use aya_log_ebpf::info;
 use proxy_common::{node::Hook, reason::Reason};
 use proxy_ebpf::reject;
 
 use crate::maps::{COUNTERS, REJECTS};
 
 const SECOND: u64 = 1_000_000_000;
+
+/// Whether packets are told of in the log: the loader writes it before the kernel sees the programs, and what the verifier
+/// finds unreachable it takes out.
+#[unsafe(no_mangle)]
+static LOG_PACKETS: Global<u8> = Global::new(0);
 
 /// Counts one packet under a [`Reason`]'s number.
 #[inline(always)]
@@ -16,6 +22,20 @@ pub(crate) fn count(hook: Hook, reason: u8) {
         // that is interrupted between read and write may lose a count, never more.
         unsafe { *counter += 1 };
     }
+}
+
+/// Tells of a packet on a device, if that is wanted: hook, reason and interface as numbers, which the agent names.
+#[inline(always)]
+pub(crate) fn tell(hook: Hook, reason: u8, interface: u32) {
+    if LOG_PACKETS.load() != 0 {
+        log(hook as u32, reason, interface);
+    }
+}
+
+/// A step of its own, for its stack.
+#[inline(never)]
+fn log(hook: u32, reason: u8, interface: u32) {
+    info!((), "{} {} {}", hook, reason, interface);
 }
 
 /// Whether this processor may send another refusal in this second.

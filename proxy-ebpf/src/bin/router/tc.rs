@@ -81,6 +81,7 @@ where
     let Some(work) = work else { return TC_ACT_UNSPEC };
     let arrival = frame.arrival(link);
     let verdict = pipeline::ingress::<F>(frame, &Kernel::new(ctx.as_ptr()), &arrival, work);
+    report::tell(Hook::Ingress, verdict.reason_number(), arrival.interface);
     act::<F, HEADERS>(Hook::Ingress, frame, verdict, work)
 }
 
@@ -90,7 +91,9 @@ where
     Kernel: Node<F>,
 {
     let Some(work) = work else { return TC_ACT_UNSPEC };
+    let interface = frame.interface();
     let verdict = pipeline::egress::<F>(frame, &Kernel::new(ctx.as_ptr()), work);
+    report::tell(Hook::Egress, verdict.reason_number(), interface);
     act::<F, HEADERS>(Hook::Egress, frame, verdict, work)
 }
 
