@@ -10,7 +10,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::{
     family::Family,
     net::{Peer, Port, Protocol, Tuple},
-    phase::Phase,
+    phase::{Answer, Phase},
     plain::plain,
 };
 
@@ -87,6 +87,19 @@ pub struct FlowRef {
     pub sequence: u32,
 }
 
+impl FlowRef {
+    /// What a key refers to while its owner deletes it: nobody else touches it.
+    pub const LEAVING: FlowRef = FlowRef {
+        index: u32::MAX,
+        sequence: 1,
+    };
+    /// What a key refers to that its owner could not delete: whoever needs it takes it.
+    pub const LEFT_BEHIND: FlowRef = FlowRef {
+        index: u32::MAX,
+        sequence: 3,
+    };
+}
+
 /// A record's owner and phase in one word, so that both change by one compare-and-exchange. The sequence is odd while
 /// the record belongs to a flow and even while it is free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -149,7 +162,8 @@ impl Life {
     }
 }
 
-/// All that is remembered of a flow. Everything but `life` and `last_seen` is fixed when its keys are made.
+/// All that is remembered of a flow. Everything but `life`, `last_seen` and `answer` is fixed when its keys
+/// are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct FlowRecord<F: Family> {
@@ -185,8 +199,8 @@ pub struct FlowRecord<F: Family> {
     pub endpoint: u32,
     /// Sequence number of the SYN that opened the flow, host byte order: tells a retransmission from a new attempt.
     pub opening_sequence: u32,
-    /// Zero.
-    pub zero: [u8; 8],
+    /// The answer to the SYN. It may change while the record is the flow's.
+    pub answer: Answer,
 }
 
 plain! { FlowRecord: 64, 112; }

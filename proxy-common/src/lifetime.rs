@@ -16,6 +16,10 @@ pub const FRAGMENT: u64 = 30 * SECOND;
 /// 2 min for one; Linux lives with 60 s for both; conntrack takes 120 s, as do we).
 const TWICE_SEGMENT_LIFETIME: u64 = 120 * SECOND;
 
+/// After how long without packets a connection counts as ended by the RST that was seen in it: what conntrack remembers
+/// of one (`nf_conntrack_tcp_timeout_close`).
+pub const QUIET: u64 = 10 * SECOND;
+
 /// How long a flow without packets is remembered.
 #[inline(always)]
 #[must_use]
@@ -27,14 +31,14 @@ pub fn lifetime(protocol: Protocol, phase: Phase) -> u64 {
 /// Where a protocol and a phase stand in the table. The lowest two bits tell the three protocols apart.
 #[inline(always)]
 const fn place(protocol: Protocol, phase: Phase) -> usize {
-    (protocol.number() as usize & 3) << 3 | phase as usize
+    ((protocol.number() as usize & 3) * Phase::PLACES) | phase as usize
 }
 
 /// A table and no branches: of branches the verifier would follow each, at each record that the clock hand looks at.
-static LIFETIMES: [u64; 32] = table();
+static LIFETIMES: [u64; 4 * Phase::PLACES] = table();
 
-const fn table() -> [u64; 32] {
-    let mut table = [0; 32];
+const fn table() -> [u64; 4 * Phase::PLACES] {
+    let mut table = [0; 4 * Phase::PLACES];
     let mut protocol = 0;
     while protocol < ALL_PROTOCOLS.len() {
         let mut phase = 0;
@@ -60,19 +64,31 @@ const fn rule(protocol: Protocol, phase: Phase) -> u64 {
             Phase::Established => 24 * 3600 * SECOND,
             // Half-closed connections may still carry data one way; kube-proxy gives them 1 h.
             Phase::ClientDone | Phase::BackendDone => 3600 * SECOND,
-            Phase::Closed | Phase::Reset => TWICE_SEGMENT_LIFETIME,
+            // A forged RST must not end a conversation that pauses for a minute.
+            Phase::Closed | Phase::Doubted => TWICE_SEGMENT_LIFETIME,
+            Phase::Reset => QUIET,
         },
         // RFC 4787 REQ-5: at least 2 min, 5 min recommended; one-way traffic is no conversation.
         Protocol::Udp => match phase {
             Phase::Claimed | Phase::Opening => 30 * SECOND,
             Phase::Answered => 120 * SECOND,
-            Phase::Established | Phase::ClientDone | Phase::BackendDone | Phase::Closed | Phase::Reset => 300 * SECOND,
+            Phase::Established
+            | Phase::ClientDone
+            | Phase::BackendDone
+            | Phase::Closed
+            | Phase::Reset
+            | Phase::Doubted => 300 * SECOND,
         },
         // Longer than seven heartbeats of 30 s (RFC 9260 section 16), as conntrack counts.
         Protocol::Sctp => match phase {
             Phase::Claimed | Phase::Opening => 30 * SECOND,
             Phase::Answered => 60 * SECOND,
-            Phase::Established | Phase::ClientDone | Phase::BackendDone | Phase::Closed | Phase::Reset => 210 * SECOND,
+            Phase::Established
+            | Phase::ClientDone
+            | Phase::BackendDone
+            | Phase::Closed
+            | Phase::Reset
+            | Phase::Doubted => 210 * SECOND,
         },
     }
 }

@@ -254,6 +254,14 @@ impl<F: Family> PartialEq for Tuple<F> {
 }
 
 impl<F: Family> Tuple<F> {
+    /// Whether it has these ends and this protocol's number.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_of(&self, source: &Peer<F>, destination: &Peer<F>, protocol: u8) -> bool {
+        let protocol = u64::from(self.protocol.number() ^ protocol);
+        self.source.difference(source) | self.destination.difference(destination) | protocol == 0
+    }
+
     /// Whether it has these ends.
     #[inline(always)]
     #[must_use]

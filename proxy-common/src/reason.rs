@@ -92,6 +92,8 @@ reasons! {
     StaleBlock = 40,
     /// A refusal was not sent: too many in this second.
     RejectLimited = 41,
+    /// A flow's key could not be deleted; the next flow that needs it takes it. Counted for the table, not for a packet.
+    KeyLeftBehind = 42,
 }
 
 impl Reason {
@@ -110,6 +112,10 @@ impl Reason {
     pub const fn counter(self, hook: crate::node::Hook) -> u32 {
         Self::counter_of(self as u8, hook)
     }
+
+    /// The index of the counter of [`Reason::KeyLeftBehind`], behind those of the hooks: it counts no packets.
+    pub const KEYS_LEFT_BEHIND: u32 =
+        (crate::node::Hook::Socket as u32 + 1) * Self::COUNTERS + Self::KeyLeftBehind as u32;
 
     /// The same by the reason's number.
     #[inline(always)]

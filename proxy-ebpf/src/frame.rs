@@ -35,6 +35,12 @@ impl<const N: usize> Bytes<N> {
     }
 }
 
+/// The most bytes that are summed up at once.
+pub const SCRATCH: u32 = 128;
+
+/// A place for bytes that are summed up.
+pub type Scratch = Bytes<{ SCRATCH as usize }>;
+
 /// Which checksums cover the bytes that a write replaces.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sums {
@@ -71,6 +77,10 @@ pub trait Frame {
 
     /// The bytes at an offset, or nothing if the packet ends before.
     fn read<const N: usize>(&self, offset: u32) -> Option<Bytes<N>>;
+
+    /// The one's complement sum (RFC 1071) over `length` bytes from an even offset on, folded, host byte order; nothing if
+    /// the packet ends before. The length is a multiple of four, at least four and at most that of the place to work at.
+    fn sum(&self, offset: u32, length: u32, scratch: &mut Scratch) -> Option<u16>;
 
     /// Replaces the bytes at an even offset and accounts for it in the checksums.
     ///

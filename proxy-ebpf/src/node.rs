@@ -8,6 +8,7 @@ use proxy_common::{
     frontend::{Frontend, FrontendKey},
     net::Tuple,
     node::{Device, NodeConfig},
+    phase::Answer,
 };
 
 /// How an insertion went that must not replace anything.
@@ -36,8 +37,14 @@ pub trait Tables<F: Family> {
     fn flow(&self, key: &FlowKey<F>) -> Option<FlowRef>;
     /// `FLOWS`: inserts a key that must not exist.
     fn insert_flow(&self, key: &FlowKey<F>, flow: FlowRef) -> Inserted;
-    /// `FLOWS`: deletes a key.
-    fn delete_flow(&self, key: &FlowKey<F>);
+    /// `FLOWS`: lets a key refer to something else, if it is there and refers to `from`; whether it did. One
+    /// compare-and-exchange.
+    fn exchange_flow(&self, key: &FlowKey<F>, from: FlowRef, to: FlowRef) -> bool;
+    /// `FLOWS`: deletes a key; whether it is gone. The kernel refuses where the same processor is at work on the table
+    /// already (`EBUSY`: an interrupt has come between).
+    fn delete_flow(&self, key: &FlowKey<F>) -> bool;
+    /// `COUNTERS`: a key could not be deleted ([`proxy_common::reason::Reason::KeyLeftBehind`]).
+    fn count_key_left_behind(&self);
     /// `RECORDS`.
     fn record(&self, index: u32) -> Option<&FlowRecord<F>>;
     /// `RECORDS`: the life of a record at this very moment; free if there is no such record.
@@ -46,6 +53,8 @@ pub trait Tables<F: Family> {
     fn exchange_life(&self, index: u32, from: Life, to: Life) -> bool;
     /// `RECORDS`: writes everything but the life. Only the record's owner may, before its keys exist.
     fn fill_record(&self, index: u32, record: &FlowRecord<F>);
+    /// `RECORDS`: the SYN was answered.
+    fn note_answer(&self, index: u32, answer: Answer);
     /// `RECORDS`: a packet was seen.
     fn touch(&self, index: u32, now: u64);
     /// `HANDS`: moves the clock hand on by `steps` and says where it stood.
@@ -56,6 +65,8 @@ pub trait Tables<F: Family> {
     /// `FRAGMENTS`: remembers.
     fn remember_fragment(&self, key: &FragmentKey<F>, ports: &FragmentPorts);
 
+    /// `STATE`: whether an endpoint may be chosen for new flows.
+    fn is_eligible(&self, endpoint: u32) -> bool;
     /// `STATE`: a flow was opened towards an endpoint.
     fn count_opened(&self, endpoint: u32);
     /// `STATE`: a flow got its first answer.

@@ -21,7 +21,7 @@ use crate::{
     rewrite::{self, Plan},
     select::{self, Candidates, policy},
     service::{self, Dialled},
-    track::{self, Flow},
+    track::{self, Flow, Opening},
     verdict::Verdict,
     work::{Binding, Work},
 };
@@ -172,12 +172,14 @@ fn enter<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &mut Work
     let Some(direction) = wire_direction(flow.record, &work.segment.tuple) else {
         return unknown(work);
     };
-    if begins_anew(node, &flow, &work.segment) {
-        return Step::Open;
-    }
-    // Replies are noted where they leave: there all of them pass, masqueraded or not.
-    if direction == Direction::Request {
-        track::note(node, &flow, direction, work.segment.flags);
+    match track::opening(node, &flow, &work.segment) {
+        Opening::Anew => {
+            track::records::release(node, &flow);
+            return Step::Open;
+        }
+        // Replies are noted where they leave: there all of them pass, masqueraded or not.
+        Opening::No if direction == Direction::Request => track::note(node, &flow, direction, &work.segment),
+        Opening::No | Opening::Again => {}
     }
     let verdict = rewrite_segment(
         frame,
@@ -215,23 +217,13 @@ fn enter_opened<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &W
     )
 }
 
-/// Whether a packet begins another connection on the tuple of one that is over; that one is then forgotten.
-#[inline(always)]
-fn begins_anew<F: Parse>(node: &impl Node<F>, flow: &Flow<'_, F>, segment: &Segment<F>) -> bool {
-    let anew = segment.opens && flow.life.phase().is_over();
-    if anew {
-        track::records::release(node, flow);
-    }
-    anew
-}
-
 /// Which way a packet goes whose key led to a record; none if the record is not its flow's. A place in the table that is
 /// given to another key while it is read leads to that key's record: so what a key leads to is compared, not believed.
 #[inline(always)]
 fn wire_direction<F: Family>(record: &FlowRecord<F>, tuple: &Tuple<F>) -> Option<Direction> {
-    if tuple.is_between(&record.client(), &record.dialled()) {
+    if tuple.is_of(&record.client(), &record.dialled(), record.protocol) {
         Some(Direction::Request)
-    } else if tuple.is_between(&record.backend(), &record.masquerade()) {
+    } else if tuple.is_of(&record.backend(), &record.masquerade(), record.protocol) {
         // Only masqueraded flows have a key for replies.
         Some(Direction::Reply)
     } else {
@@ -353,7 +345,7 @@ fn leave<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &mut Work
         return done(work, Verdict::pass(Reason::NoFlow));
     };
     if direction == Direction::Reply {
-        track::note(node, &flow, direction, work.segment.flags);
+        track::note(node, &flow, direction, &work.segment);
     }
     let verdict = rewrite_segment(frame, node, &work.segment, &flow, &Plan::egress(flow.record, direction));
     done(work, verdict)
@@ -363,9 +355,9 @@ fn leave<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &mut Work
 #[inline(always)]
 fn canonical_direction<F: Family>(record: &FlowRecord<F>, tuple: &Tuple<F>) -> Option<Direction> {
     let (client, backend) = (record.inner_client(), record.backend());
-    if tuple.is_between(&client, &backend) {
+    if tuple.is_of(&client, &backend, record.protocol) {
         Some(Direction::Request)
-    } else if tuple.is_between(&backend, &client) {
+    } else if tuple.is_of(&backend, &client, record.protocol) {
         Some(Direction::Reply)
     } else {
         None

@@ -3,19 +3,19 @@
 
 use proxy_common::{
     family::{Family, FamilyKind, V4, V6},
-    net::{Address as _, Ip4, Ip6},
+    net::{Address as _, Ip4, Ip6, Protocol},
 };
 
 use crate::{
-    frame::{Bytes, Frame},
-    parse::Segment,
+    frame::{Bytes, Frame, SCRATCH},
+    parse::{Segment, transport::checksum_offset},
     rewrite::checksum::{add, fold},
     work::Work,
 };
 
 /// How much of the refused packet is quoted at the most: its headers, and more than the eight bytes behind them that a
 /// sender needs to find its socket.
-const QUOTE: u32 = 128;
+const QUOTE: u32 = SCRATCH;
 /// As Linux marks what it has to say itself: internetwork control (RFC 1812 section 4.3.2.5).
 const INTERNETWORK_CONTROL: u8 = 0xc0;
 const HOPS: u8 = 64;
@@ -52,43 +52,59 @@ impl Default for Refusal {
 /// Leaves the answer to the segment in `work` there; whether there is one.
 #[inline(never)]
 pub fn prepare<F: Family, Fr: Frame>(frame: &Fr, work: &mut Work<F>) -> bool {
-    match refusal(frame, &work.segment) {
-        Some(refusal) => {
-            work.refusal = refusal;
-            true
-        }
-        None => false,
-    }
+    let tuple = &work.segment.tuple;
+    let ends = [tuple.destination.address, tuple.source.address].map(|end| end.widen());
+    let addresses = sum_of(&ends);
+    let length = quote_length(&work.segment);
+    let Some(sum) = sum_of_quote(frame, work, addresses) else {
+        return false;
+    };
+    work.refusal.quote = length;
+    work.refusal.headers = match F::KIND {
+        FamilyKind::V4 => v4_headers(ends.map(|end| Ip4::narrow(&end)), addresses, length, sum),
+        FamilyKind::V6 => v6_headers(ends, addresses, length, sum),
+    };
+    true
 }
 
-/// The answer to the segment in a frame.
 #[inline(always)]
-pub fn refusal<F: Family>(frame: &impl Frame, segment: &Segment<F>) -> Option<Refusal> {
-    let quote = if segment.end < QUOTE { segment.end & !3 } else { QUOTE };
-    // Where the compiler knows that steps of four end at the quote's very end, it asks for "not equal" instead of
-    // "less", and the verifier sees no end of the loop.
-    let end = core::hint::black_box(quote);
-    let mut sum = 0;
-    let mut at = 0;
-    while at < end && at < QUOTE {
-        let word = frame.read::<4>(at)?;
-        sum = add(sum, u32::from_be_bytes(word.0));
-        at += 4;
+const fn quote_length<F: Family>(segment: &Segment<F>) -> u32 {
+    if segment.end < QUOTE { segment.end & !3 } else { QUOTE }
+}
+
+/// The sum over what is quoted, as it will be when the packet leaves. A checksum that its sender has left to the card is
+/// in the quote, and so are the orders to complete it, which nothing takes from a packet any more: it becomes that of
+/// what is quoted behind it. Until then the kernel takes what bears such orders for intact. A checksum that is left to
+/// the card is known by being the sum of the pseudo header; of a whole quote whose checksum is that by chance, nothing
+/// changes. SCTP's is no sum.
+#[inline(always)]
+fn sum_of_quote<F: Family>(frame: &impl Frame, work: &mut Work<F>, addresses: u32) -> Option<u32> {
+    let segment = &work.segment;
+    let (length, transport) = (quote_length(segment), segment.transport);
+    let all = u32::from(frame.sum(0, length, &mut work.scratch)?);
+    let at = transport + checksum_offset(segment.tuple.protocol);
+    if segment.tuple.protocol == Protocol::Sctp || at + 2 > length {
+        return Some(all);
     }
-    let (source, destination) = (
-        segment.tuple.destination.address.widen(),
-        segment.tuple.source.address.widen(),
-    );
-    let headers = match F::KIND {
-        FamilyKind::V4 => v4_headers(Ip4::narrow(&source), Ip4::narrow(&destination), quote, sum),
-        FamilyKind::V6 => v6_headers(source, destination, quote, sum),
-    };
-    Some(Refusal { headers, quote })
+    let checksum = frame.read::<2>(at)?.number::<0>();
+    let covered = u32::from(segment.tuple.protocol.number()) + segment.end.saturating_sub(transport);
+    if checksum != fold(add(addresses, covered)) {
+        return Some(all);
+    }
+    let completed = !frame.sum(transport, length - transport, &mut work.scratch)?;
+    Some(add(add(all, u32::from(!checksum)), u32::from(completed)))
+}
+
+/// The sum over two addresses.
+#[inline(always)]
+fn sum_of(ends: &[Ip6; 2]) -> u32 {
+    let words: [u32; 8] = bytemuck::must_cast(*ends);
+    words.iter().fold(0, |sum, word| add(sum, u32::from_be(*word)))
 }
 
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "a quote is at most 128 bytes")]
-fn v4_headers(source: Ip4, destination: Ip4, quote: u32, quoted: u32) -> Bytes<48> {
+fn v4_headers(ends: [Ip4; 2], addresses: u32, quote: u32, quoted: u32) -> Bytes<48> {
     let mut bytes = [0; 48];
     let length = ((V4::HEADER_LEN + 8 + quote) as u16).to_be_bytes();
     bytes[0] = 0x45;
@@ -102,12 +118,11 @@ fn v4_headers(source: Ip4, destination: Ip4, quote: u32, quoted: u32) -> Bytes<4
         quote + 28,
         u32::from(HOPS) << 8 | u32::from(V4::ICMP),
     ];
-    let mut sum = add(add(header[0], header[1]), header[2]);
-    sum = add(add(sum, source.to_u32()), destination.to_u32());
-    let checksum = (!fold(sum)).to_be_bytes();
+    let sum = add(add(header[0], header[1]), header[2]);
+    let checksum = (!fold(add(sum, addresses))).to_be_bytes();
     bytes[10] = checksum[0];
     bytes[11] = checksum[1];
-    bytes[12..20].copy_from_slice(&bytemuck::must_cast::<_, [u8; 8]>([source, destination]));
+    bytes[12..20].copy_from_slice(&bytemuck::must_cast::<_, [u8; 8]>(ends));
     // Destination unreachable, port unreachable.
     bytes[20] = 3;
     bytes[21] = 3;
@@ -119,7 +134,7 @@ fn v4_headers(source: Ip4, destination: Ip4, quote: u32, quoted: u32) -> Bytes<4
 
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "a quote is at most 128 bytes")]
-fn v6_headers(source: Ip6, destination: Ip6, quote: u32, quoted: u32) -> Bytes<48> {
+fn v6_headers(ends: [Ip6; 2], addresses: u32, quote: u32, quoted: u32) -> Bytes<48> {
     let mut bytes = [0; 48];
     let length = ((8 + quote) as u16).to_be_bytes();
     bytes[0] = 0x60;
@@ -130,30 +145,8 @@ fn v6_headers(source: Ip6, destination: Ip6, quote: u32, quoted: u32) -> Bytes<4
     let mut sum = add(quoted, 0x0104);
     // The pseudo header (RFC 8200 section 8.1).
     sum = add(sum, 8 + quote);
-    sum = add(sum, u32::from(V6::ICMP));
-    let mut i = 0;
-    while i < 16 {
-        bytes[8 + i] = source.0[i];
-        bytes[24 + i] = destination.0[i];
-        i += 1;
-    }
-    let mut i = 0;
-    while i < 16 {
-        sum = add(
-            sum,
-            u32::from_be_bytes([source.0[i], source.0[i + 1], source.0[i + 2], source.0[i + 3]]),
-        );
-        sum = add(
-            sum,
-            u32::from_be_bytes([
-                destination.0[i],
-                destination.0[i + 1],
-                destination.0[i + 2],
-                destination.0[i + 3],
-            ]),
-        );
-        i += 4;
-    }
+    sum = add(add(sum, u32::from(V6::ICMP)), addresses);
+    bytes[8..40].copy_from_slice(&bytemuck::must_cast::<_, [u8; 32]>(ends));
     // Destination unreachable, port unreachable.
     bytes[40] = 1;
     bytes[41] = 4;

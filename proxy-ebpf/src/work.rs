@@ -12,6 +12,7 @@ use proxy_common::{
 };
 
 use crate::{
+    frame::{Bytes, Scratch},
     parse::{NetworkHeader, Segment, icmp::IcmpError},
     reject::Refusal,
     rewrite::Plan,
@@ -46,6 +47,8 @@ pub struct Work<F: Family> {
     pub key: FlowKey<F>,
     /// The packet's flow.
     pub flow: FlowRef,
+    /// Where bytes are put that are summed up.
+    pub scratch: Scratch,
     /// The answer, if the packet is refused.
     pub refusal: Refusal,
     /// Where a search stands.
@@ -62,8 +65,10 @@ pub struct Search {
     pub count: u32,
     /// Which of them is next.
     pub place: u32,
-    /// Whether any port was asked for.
-    pub asked: bool,
+    /// The best of the ports that are taken, host byte order; 0: none can be had.
+    pub port: u32,
+    /// For how long its holder has been without packets, ns.
+    pub idle: u64,
     /// How readily the best record so far is given up.
     pub loss: u8,
     /// That record.
@@ -87,6 +92,7 @@ impl<F: Family> Default for Work<F> {
             masquerade: false,
             key: FlowKey::default(),
             flow: FlowRef::default(),
+            scratch: Bytes([0; _]),
             refusal: Refusal::default(),
             search: Search::default(),
         }

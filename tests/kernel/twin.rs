@@ -142,7 +142,7 @@ fn opens_as_said(said: &Explanation, expected: &Expected) -> Result<(), String> 
         Expected::Becomes(_) | Expected::Passes(_) => return Ok(()),
     };
     // A full table, a clash and a redirect are not decided on, but happened on.
-    let happens = [Reason::PortsExhausted, Reason::Redirect].map(|reason| reason as u8);
+    let happens = [Reason::FlowTableFull, Reason::PortsExhausted, Reason::Redirect].map(|reason| reason as u8);
     if said.reason == did || happens.contains(&did) {
         Ok(())
     } else {

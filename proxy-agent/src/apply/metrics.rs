@@ -105,6 +105,9 @@ impl DataPathMetrics {
         let kind = ConstCounter::new(0_u64).metric_type();
         let help = "Packets and socket calls by hook and by what became of them";
         let mut metric = encoder.encode_descriptor("fairlead_packets", help, None, kind)?;
+        let left_behind = counts.get(Reason::KEYS_LEFT_BEHIND as usize).copied().unwrap_or(0);
+        let labels = [("hook", "table"), ("reason", Reason::KeyLeftBehind.name())];
+        ConstCounter::new(left_behind).encode(metric.encode_family(&labels)?)?;
         for hook in Hook::ALL {
             for reason in Reason::ALL {
                 let count = counts.get(reason.counter(hook) as usize).copied().unwrap_or(0);

@@ -139,7 +139,9 @@ fn by_hook(counters: &[u64]) -> BTreeMap<&'static str, BTreeMap<&'static str, u6
             .filter(|(_, count)| *count > 0);
         (hook_name(hook), seen.collect())
     };
-    Hook::ALL.into_iter().map(of).collect()
+    let left_behind = counters.get(Reason::KEYS_LEFT_BEHIND as usize).copied().unwrap_or(0);
+    let table = (left_behind > 0).then(|| ("table", BTreeMap::from([(Reason::KeyLeftBehind.name(), left_behind)])));
+    Hook::ALL.into_iter().map(of).chain(table).collect()
 }
 
 fn warnings(devices: &[DeviceRow]) -> Vec<String> {

@@ -40,7 +40,7 @@ impl Parse for V6 {
             walk.at = core::hint::black_box(walk.at);
             walk.protocol = core::hint::black_box(walk.protocol);
         }
-        if is_extension(walk.protocol) && !walk.is_later() {
+        if is_extension(walk.protocol) {
             return Err(Reason::ExtensionHeaders);
         }
         Ok(NetworkHeader {
@@ -135,19 +135,15 @@ struct Walk {
 }
 
 impl Walk {
-    #[inline(always)]
-    fn is_later(&self) -> bool {
-        matches!(self.fragment, Fragment::Later(_))
-    }
-
     /// Takes one extension header; whether there was one.
     #[inline(always)]
     fn step(&mut self, frame: &impl Frame) -> Result<bool, Reason> {
-        // What follows in a later fragment is data, whatever the number says.
-        if !is_extension(self.protocol) || self.is_later() {
+        if !is_extension(self.protocol) {
             return Ok(false);
         }
-        if OPAQUE.contains(&self.protocol) {
+        // Where extension headers follow a fragment's own, the first fragment has them and says which protocol it is,
+        // the others do not: all of them pass, as one packet.
+        if OPAQUE.contains(&self.protocol) || self.fragment != Fragment::Whole {
             return Err(Reason::ExtensionHeaders);
         }
         if self.at + 8 > self.end {

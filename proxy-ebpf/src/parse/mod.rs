@@ -42,6 +42,8 @@ pub struct Segment<F: Family> {
     pub flags: TcpFlags,
     /// TCP's sequence number, host byte order.
     pub sequence: u32,
+    /// TCP's acknowledgement number, host byte order; it means something only with the control bit.
+    pub acknowledgement: u32,
 }
 
 /// Which part of a packet a fragment is.

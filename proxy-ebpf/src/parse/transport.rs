@@ -54,6 +54,7 @@ pub(super) fn segment<F: Parse>(
         unsummed: false,
         flags: TcpFlags::default(),
         sequence: 0,
+        acknowledgement: 0,
     };
     if matches!(header.fragment, Fragment::Later(_)) {
         // One that overlaps the transport header could put other ports there (RFC 3128).
@@ -76,6 +77,7 @@ pub(super) fn segment<F: Parse>(
             }
             segment.set_ports(bytes.field::<0, 4>());
             segment.sequence = u32::from_be_bytes(bytes.field::<4, 4>());
+            segment.acknowledgement = u32::from_be_bytes(bytes.field::<8, 4>());
             segment.flags = TcpFlags(bytes.byte::<13>());
             segment.opens = segment.flags.opens();
         }

@@ -3,7 +3,7 @@
 use proxy_common::{
     block::{BlockEntry, BlockHeader, Cell, FlipWord, policy},
     endpoint::{EndpointState, serving},
-    flow::FlowRecord,
+    flow::{FlowKey, FlowRecord, FlowRef},
     frontend::{Frontend, FrontendKey, FrontendKind},
     net::{Address as _, Peer, Port, Protocol},
     node::{Device, NodeConfig, address_flag, device_flag, node_flag},
@@ -153,6 +153,7 @@ pub struct Fixture<F: TestFamily> {
     own: Vec<(F::Address, u32)>,
     devices: Vec<(u32, Device)>,
     busy_ports: Vec<u16>,
+    keys: Vec<(FlowKey<F>, FlowRef)>,
     /// UDP sockets of the host.
     pub sockets: Vec<(Who, u16)>,
 }
@@ -188,6 +189,7 @@ impl<F: TestFamily> Default for Fixture<F> {
                 (UPLINK, device(0, UPLINK, PORT_MAC)),
             ],
             busy_ports: Vec::new(),
+            keys: Vec::new(),
             sockets: Vec::new(),
         }
     }
@@ -246,6 +248,13 @@ impl<F: TestFamily> Fixture<F> {
         self
     }
 
+    /// With a key of a flow that is no more.
+    #[must_use]
+    pub fn left_behind(mut self, key: FlowKey<F>, at: FlowRef) -> Self {
+        self.keys.push((key, at));
+        self
+    }
+
     /// With one masquerade port, so that a test knows which is taken: the first of the range.
     #[must_use]
     pub fn one_port(self) -> Self {
@@ -280,6 +289,9 @@ impl<F: TestFamily> Fixture<F> {
             let key = |port| FrontendKey::<F>::new(Peer::new(F::address(*who), Port::new(port)), *protocol);
             let others = Frontend::new(&key(!port), 1, FrontendKind::ClusterIp);
             maps.put_value(&F::MAPS.frontends, &key(*port), &others);
+        }
+        for (key, at) in &self.keys {
+            maps.put_value(&F::MAPS.flows, key, at);
         }
         // Cell 0 is never part of a block.
         let (mut cell, mut endpoint) = (1, 1);

@@ -4,7 +4,7 @@ use proxy_common::reason::Reason;
 
 use super::packet::Wire;
 use crate::{
-    frame::{Bytes, Frame, Sums, TransportSum},
+    frame::{Bytes, Frame, SCRATCH, Scratch, Sums, TransportSum},
     rewrite::checksum::{add, fold, updated},
 };
 
@@ -139,6 +139,19 @@ impl Frame for MemoryFrame {
     fn read<const N: usize>(&self, offset: u32) -> Option<Bytes<N>> {
         let at = self.base.checked_add(offset as usize)?;
         self.bytes.get(at..)?.first_chunk().copied().map(Bytes)
+    }
+
+    fn sum(&self, offset: u32, length: u32, _scratch: &mut Scratch) -> Option<u16> {
+        assert!(
+            (4..=SCRATCH).contains(&length) && length.is_multiple_of(4),
+            "what the kernel's helpers take: {length}"
+        );
+        let at = self.base.checked_add(offset as usize)?;
+        let bytes = self.bytes.get(at..at + length as usize)?;
+        let pairs = bytes
+            .chunks(2)
+            .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
+        Some(fold(pairs.fold(0, add)))
     }
 
     fn replace<const N: usize>(

@@ -1,15 +1,8 @@
 //! Something that packets are put through: the library over memory, or the loaded programs.
 
-use proxy_common::{node::Hook, reason::Reason, schema};
+use proxy_common::{node::Hook, reason::Reason};
 
-use super::{
-    fixture::Fixture,
-    frame::MemoryFrame,
-    maps::{Maps, TypedMaps as _},
-    node::MemoryNode,
-    packet::Wire,
-    who::TestFamily,
-};
+use super::{fixture::Fixture, frame::MemoryFrame, maps::Maps, node::MemoryNode, packet::Wire, who::TestFamily};
 use crate::{
     frame::Frame as _,
     pipeline::{self, Arrival},
@@ -95,7 +88,7 @@ pub fn run<F: TestFamily>(node: &MemoryNode<F>, work: &mut Work<F>, way: Way, wi
         pipeline::egress(&mut frame, node, work)
     };
     let reason = Reason::from_number(verdict.reason_number()).expect("a verdict has a reason");
-    count(node, hook, reason);
+    node.count(reason.counter(hook));
     let action = verdict.action();
     let wire = if action == Action::Reject {
         refusal(&frame, work)
@@ -120,15 +113,10 @@ fn arrival(interface: u32, wire: &Wire) -> Arrival {
     }
 }
 
-fn count<F: TestFamily>(node: &MemoryNode<F>, hook: Hook, reason: Reason) {
-    let counter = reason.counter(hook);
-    let count: u64 = node.maps.value(&schema::COUNTERS, &counter).unwrap_or(0);
-    node.maps.put_value(&schema::COUNTERS, &counter, &(count + 1));
-}
-
 /// The refusal of a packet, sent back to where it came from.
-fn refusal<F: TestFamily>(frame: &MemoryFrame, work: &Work<F>) -> Wire {
-    let refusal = reject::refusal(frame, &work.segment).expect("a refused packet has headers");
+fn refusal<F: TestFamily>(frame: &MemoryFrame, work: &mut Work<F>) -> Wire {
+    assert!(reject::prepare(frame, work), "a refused packet has headers");
+    let refusal = &work.refusal;
     let base = frame.bytes().len() - frame.len() as usize;
     let link = &frame.bytes()[..base];
     let headers = &refusal.headers.0[..reject::headers_length::<F>() as usize];

@@ -9,12 +9,14 @@ use std::{
 use bytemuck::{AnyBitPattern, NoUninit};
 use proxy_common::{
     block::{Cell as BlockCell, FlipWord},
-    endpoint::{EndpointState, NO_ENDPOINT},
+    endpoint::{EndpointState, NO_ENDPOINT, serving},
     flow::{FlowKey, FlowRecord, FlowRef, Life},
     fragment::{FragmentKey, FragmentPorts},
     frontend::{Frontend, FrontendKey},
     net::{Port, Protocol, Tuple},
     node::{Device, NodeConfig, node_flag},
+    phase::Answer,
+    reason::Reason,
     schema::{self, MapKind, MapSpec},
 };
 
@@ -43,6 +45,7 @@ pub struct MemoryNode<F: TestFamily> {
     /// kernel's array: so nothing of it is ever taken back.
     records: RefCell<BTreeMap<u32, &'static FlowRecord<F>>>,
     interruption: RefCell<Option<(FlowKey<F>, Interruption<F>)>>,
+    refused_deletes: Cell<u32>,
     hash_look_ups: Cell<u32>,
     array_look_ups: Cell<u32>,
     config: Option<NodeConfig<F>>,
@@ -71,6 +74,7 @@ impl<F: TestFamily> MemoryNode<F> {
                 .collect(),
             records: RefCell::default(),
             interruption: RefCell::new(None),
+            refused_deletes: Cell::new(0),
             hash_look_ups: Cell::new(0),
             array_look_ups: Cell::new(0),
             config: Some(fixture.config),
@@ -147,6 +151,17 @@ impl<F: TestFamily> MemoryNode<F> {
         self.maps.put_value(&schema::STATE, &endpoint, &state);
     }
 
+    /// Refuses to delete keys, so many times, as the kernel does that finds their bucket in use.
+    pub fn refuse_deletes(&self, times: u32) {
+        self.refused_deletes.set(times);
+    }
+
+    /// Counts under a number of `COUNTERS`.
+    pub fn count(&self, counter: u32) {
+        let count: u64 = self.maps.value(&schema::COUNTERS, &counter).unwrap_or(0);
+        self.maps.put_value(&schema::COUNTERS, &counter, &(count + 1));
+    }
+
     fn has_record(&self, index: u32) -> bool {
         self.config.is_some_and(|config| index < config.records)
     }
@@ -192,9 +207,27 @@ impl<F: TestFamily> Tables<F> for MemoryNode<F> {
         Inserted::Yes
     }
 
-    fn delete_flow(&self, key: &FlowKey<F>) {
+    fn exchange_flow(&self, key: &FlowKey<F>, from: FlowRef, to: FlowRef) -> bool {
+        let is = self.flow(key) == Some(from);
+        if is {
+            self.maps.put_value(&F::MAPS.flows, key, &to);
+        }
+        is
+    }
+
+    fn delete_flow(&self, key: &FlowKey<F>) -> bool {
         self.count_look_up(&F::MAPS.flows);
+        let refused = self.refused_deletes.get();
+        if refused > 0 {
+            self.refused_deletes.set(refused - 1);
+            return false;
+        }
         self.maps.delete(&F::MAPS.flows, bytemuck::bytes_of(key));
+        true
+    }
+
+    fn count_key_left_behind(&self) {
+        self.count(Reason::KEYS_LEFT_BEHIND);
     }
 
     fn record(&self, index: u32) -> Option<&FlowRecord<F>> {
@@ -238,6 +271,10 @@ impl<F: TestFamily> Tables<F> for MemoryNode<F> {
         });
     }
 
+    fn note_answer(&self, index: u32, answer: Answer) {
+        self.change_record(index, |record| record.answer = answer);
+    }
+
     fn touch(&self, index: u32, now: u64) {
         self.change_record(index, |record| record.last_seen = now);
     }
@@ -256,6 +293,11 @@ impl<F: TestFamily> Tables<F> for MemoryNode<F> {
     fn remember_fragment(&self, key: &FragmentKey<F>, ports: &FragmentPorts) {
         self.count_look_up(&F::MAPS.fragments);
         self.maps.put_value(&F::MAPS.fragments, key, ports);
+    }
+
+    fn is_eligible(&self, endpoint: u32) -> bool {
+        let state: Option<EndpointState> = self.look_up(&schema::STATE, &endpoint);
+        endpoint != NO_ENDPOINT && state.is_some_and(|state| state.flags & serving::ELIGIBLE != 0)
     }
 
     fn count_opened(&self, endpoint: u32) {

@@ -1,6 +1,7 @@
 //! Tests of the whole library, stage by stage, in the order in which a packet meets them.
 
 mod builder;
+mod connections;
 mod processors;
 mod translation;
 mod unusual;

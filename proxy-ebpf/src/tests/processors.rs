@@ -10,6 +10,7 @@ use proxy_common::{
     net::{Peer, Port, Protocol, Tuple},
     phase::Phase,
     reason::Reason,
+    schema,
 };
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
         machine::{Host, Machine as _, Sent, Way, run},
         maps::{Maps as _, TypedMaps as _},
         node::MemoryNode,
-        packet::{Draft, Wire, tcp},
+        packet::{Draft, Wire, opening, tcp},
         who::{IntoPeer, TestFamily, Who, Who::*},
     },
     verdict::Action,
@@ -165,6 +166,95 @@ fn a_flow_that_goes_takes_no_key_with_it_that_is_another_flows_by_now() {
         assert_eq!(later.action, Action::Translate);
         let inner: Peer<F> = host.maps().flow_of(&request).expect("it goes on").inner_client();
         assert_ne!(inner.port, Port::new(client.1));
+    }
+    of::<V4>();
+    of::<V6>();
+}
+
+#[test]
+fn two_processors_that_open_one_flow_agree_on_the_one_that_was_first() {
+    fn of<F: TestFamily>() {
+        let two = service(Protocol::Tcp)
+            .cluster_ip(1, 80)
+            .far(FarPod(1), 8080)
+            .far(FarPod(2), 8080);
+        let mut host = Host::new(&Fixture::<F>::default().with(two));
+        let client = (Pod(2), 4000);
+        let request = FlowKey::wire(&tuple::<F>(client, VIP));
+        // This one's dice fall on the first backend, the other's on the second.
+        host.node.roll(&[0, 1 << 31]);
+        let syn = |to| tcp::<F>(client, to).syn();
+        let first = meanwhile(&host, request, Way::In(POD_PORT), syn(VIP));
+        let second = host.send(Way::In(POD_PORT), syn(VIP));
+        let first = first.borrow_mut().take().expect("the key is inserted last");
+        assert_eq!(first.wire, syn((FarPod(2), 8080)).wire());
+        assert_eq!(second.wire, first.wire);
+        assert_eq!(host.maps().live_records::<F>().len(), 1);
+        assert_eq!(host.maps().flow_keys::<F>(), 2);
+        assert_eq!([1, 2].map(|endpoint| state(host.maps(), endpoint).flows), [0, 1]);
+    }
+    of::<V4>();
+    of::<V6>();
+}
+
+#[test]
+fn a_key_that_could_not_be_deleted_is_counted_and_is_the_next_flows_that_needs_it() {
+    fn of<F: TestFamily>() {
+        let mut host = host::<F>(1);
+        let (client, vip) = ((Outsider(7), 5000), (Balancer(1), 80));
+        host.send(Way::In(UPLINK), tcp::<F>(client, vip).syn());
+        // Another takes the record, and none of the keys can be deleted.
+        host.node.refuse_deletes(3);
+        host.send(Way::In(UPLINK), tcp::<F>((Outsider(8), 5000), vip).syn());
+        let counted = host.maps().value(&schema::COUNTERS, &Reason::KEYS_LEFT_BEHIND);
+        assert_eq!(counted, Some(3_u64));
+        assert_eq!(host.maps().flow_keys::<F>(), 6);
+        let stray = host.send(Way::In(UPLINK), tcp::<F>(client, vip));
+        assert_eq!((stray.action, stray.reason), (Action::Pass, Reason::NoFlow));
+        let again = host.send(Way::In(UPLINK), tcp::<F>(client, vip).syn());
+        assert_eq!(again.action, Action::Translate);
+        let record = host.maps().flow_of(&FlowKey::wire(&tuple::<F>(client, vip)));
+        assert_eq!(
+            record.map(|record| record.inner_client()),
+            Some(client.peer()),
+            "none is in its way"
+        );
+    }
+    of::<V4>();
+    of::<V6>();
+}
+
+#[test]
+fn a_key_that_leads_to_a_flow_of_another_protocol_changes_no_packet() {
+    fn of<F: TestFamily>() {
+        let of = |protocol| service(protocol).cluster_ip(1, 80).far(FarPod(1), 8080);
+        let mut host = Host::new(&Fixture::<F>::default().with(of(Protocol::Tcp)).with(of(Protocol::Udp)));
+        let client = (Pod(2), 4000);
+        let udp = |source: End, destination: End| Tuple::<F> {
+            protocol: Protocol::Udp,
+            ..tuple(source, destination)
+        };
+        host.send(Way::In(POD_PORT), opening::<F>(Protocol::Udp, client, VIP));
+        let wires = (
+            FlowKey::wire(&udp(client, VIP)),
+            FlowKey::wire(&tuple::<F>(client, VIP)),
+        );
+        let insides = (
+            FlowKey::canonical(&udp(client, BACKEND)),
+            FlowKey::canonical(&tuple::<F>(client, BACKEND)),
+        );
+        for (theirs, mine) in [wires, insides] {
+            let at: FlowRef = host.maps().value(&F::MAPS.flows, &theirs).expect("it is open");
+            host.maps().put_value(&F::MAPS.flows, &mine, &at);
+        }
+        for (way, packet) in [
+            (Way::In(POD_PORT), tcp::<F>(client, VIP)),
+            (Way::Out(POD_PORT), tcp::<F>(BACKEND, client)),
+        ] {
+            let sent = host.send(way, packet.clone());
+            assert_eq!((sent.action, sent.reason), (Action::Pass, Reason::NoFlow), "{way:?}");
+            assert_eq!(sent.wire, packet.wire());
+        }
     }
     of::<V4>();
     of::<V6>();

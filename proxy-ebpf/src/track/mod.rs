@@ -7,11 +7,14 @@ pub mod records;
 use proxy_common::{
     family::Family,
     flow::{FlowKey, FlowRecord, FlowRef, Life},
-    lifetime::{REFRESH, lifetime},
-    phase::{Direction, Phase, TcpFlags, advance},
+    lifetime::{QUIET, REFRESH, lifetime},
+    phase::{Answer, Direction, Event, Phase, advance},
 };
 
-use crate::node::{Clock, Tables};
+use crate::{
+    node::{Clock, Tables},
+    parse::{Parse, Segment},
+};
 
 /// A flow that is alive. Its record is read in place: before a packet is changed by what it says, [`is_current`] asks
 /// whether it still is this flow's.
@@ -65,23 +68,104 @@ pub(crate) fn is_past<F: Family>(record: &FlowRecord<F>, phase: Phase, now: u64)
     phase != Phase::Claimed && now.saturating_sub(record.last_seen) > lifetime(record.protocol(), phase)
 }
 
+/// What a packet of a known flow opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// Nothing.
+    No,
+    /// A connection, perhaps; it goes to the backend that the flow has. Nothing is noted before that answers.
+    Again,
+    /// Another connection on the tuple of one that is over: that one is forgotten.
+    Anew,
+}
+
+/// What a packet of a known flow opens.
+///
+/// A SYN on the tuple of a connection that has ended opens another, as conntrack has it, with a choice of its own. But a
+/// RST may be forged, and a SYN after it: so in a conversation with a RST it goes to the same backend, which answers a new
+/// connection by a handshake and one that still lives by a plain acknowledgement (RFC 5961 section 4). Only a backend
+/// that gets no new connections is left, when no packet of the conversation has come for long enough.
+#[inline(always)]
+pub fn opening<F: Parse, N: Tables<F> + Clock>(node: &N, flow: &Flow<'_, F>, segment: &Segment<F>) -> Opening {
+    if !segment.opens {
+        return Opening::No;
+    }
+    let phase = flow.life.phase();
+    if phase.is_over() && segment.sequence != flow.record.opening_sequence {
+        return Opening::Anew;
+    }
+    if phase != Phase::Doubted {
+        return Opening::No;
+    }
+    if is_quiet(flow.record, node.now()) && !node.is_eligible(flow.record.endpoint) {
+        Opening::Anew
+    } else {
+        Opening::Again
+    }
+}
+
+/// Whether no packet has come for so long that a RST counts as the connection's own.
+#[inline(always)]
+fn is_quiet<F: Family>(record: &FlowRecord<F>, now: u64) -> bool {
+    now.saturating_sub(record.last_seen) > QUIET
+}
+
+/// Whether a port that a flow holds may be taken by another: the flow's connection has ended.
+///
+/// That is earlier than twice the segment lifetime after the end, and what conntrack does: a new connection takes the
+/// place of one in TIME-WAIT. A backend that waits itself accepts the new SYN if its sequence number or its time stamp
+/// is later than the last one's (RFC 6191, RFC 9293 section 3.10.7.4), and answers by an acknowledgement otherwise; the
+/// client's RST then ends the wait, and its second SYN gets through. So the ports do not bound how many short
+/// connections there are in two minutes, only how many there are at once.
+#[inline(always)]
+pub(crate) fn gives_way<F: Family>(record: &FlowRecord<F>, phase: Phase, now: u64) -> bool {
+    let doubted = phase == Phase::Doubted && is_quiet(record, now);
+    phase.is_over() || doubted || is_past(record, phase, now)
+}
+
 /// Notes a packet of a flow: when it was, and what it does to the flow's phase.
 #[inline(always)]
-pub fn note<F: Family, N: Tables<F> + Clock>(node: &N, flow: &Flow<'_, F>, direction: Direction, flags: TcpFlags) {
+pub fn note<F: Parse, N: Tables<F> + Clock>(node: &N, flow: &Flow<'_, F>, direction: Direction, segment: &Segment<F>) {
     let now = node.now();
     if now.saturating_sub(flow.record.last_seen) > REFRESH {
         node.touch(flow.at.index, now);
     }
     let life = flow.life;
-    let phase = advance(life.phase(), flow.record.protocol(), direction, flags);
-    if phase == life.phase() {
+    let phase = advance(
+        life.phase(),
+        Event {
+            protocol: flow.record.protocol(),
+            direction,
+            flags: segment.flags,
+            acknowledges: flow
+                .record
+                .answer
+                .is_acknowledged_by(segment.flags, segment.acknowledgement),
+        },
+    );
+    if phase == life.phase() && phase != Phase::Answered {
         return;
     }
     // Who loses against another packet of the flow leaves the phase to it.
-    if node.exchange_life(flow.at.index, life, life.in_phase(phase)) {
-        node.touch(flow.at.index, now);
-        if life.phase().is_unanswered() && direction == Direction::Reply {
-            node.count_answered(flow.record.endpoint);
+    if phase != life.phase() {
+        if !node.exchange_life(flow.at.index, life, life.in_phase(phase)) {
+            return;
         }
+        node.touch(flow.at.index, now);
+    }
+    if direction == Direction::Reply {
+        note_reply(node, flow, segment);
+    }
+}
+
+/// Notes what an answer changes: the first is counted, and of a handshake it is remembered what acknowledges it.
+#[inline(always)]
+fn note_reply<F: Parse, N: Tables<F>>(node: &N, flow: &Flow<'_, F>, segment: &Segment<F>) {
+    if flow.life.phase().is_unanswered() {
+        node.count_answered(flow.record.endpoint);
+    }
+    let answer = Answer::new(segment.sequence);
+    if segment.flags.answers() && flow.record.answer != answer {
+        node.note_answer(flow.at.index, answer);
     }
 }

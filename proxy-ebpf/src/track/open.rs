@@ -4,7 +4,7 @@ use proxy_common::{
     endpoint::NO_ENDPOINT,
     family::Family,
     flow::{FlowKey, FlowRecord, FlowRef, Life, flag},
-    phase::Phase,
+    phase::{Answer, Phase},
     reason::Reason,
 };
 
@@ -212,7 +212,7 @@ fn fill<F: Family>(node: &impl Node<F>, at: FlowRef, work: &Work<F>) {
             service: binding.service,
             endpoint: binding.endpoint.number,
             opening_sequence: work.segment.sequence,
-            zero: [0; 8],
+            answer: Answer::default(),
         },
     );
 }

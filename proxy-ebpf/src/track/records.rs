@@ -18,13 +18,13 @@ use crate::{
 /// connections, one in a thousand new flows is refused.
 const LOOKS: u32 = 64;
 
-/// How readily a record is given up while its flow is alive, by phase, and for masqueraded flows eight places on; the
+/// How readily a record is given up while its flow is alive, by phase, and for masqueraded flows so many places on; the
 /// highest goes first. A table and no branches, for the reason that lifetimes are one.
-static LOSSES: [u8; 16] = losses();
+static LOSSES: [u8; 2 * Phase::PLACES] = losses();
 /// A conversation goes on, or the record is being filled.
 const NEVER: u8 = 0;
-/// Closed, but its masquerade port may still meet a late packet.
-const CLOSED_WITH_PORT: u8 = 1;
+/// Closed, but its masquerade port may still meet a late packet; or perhaps closed, if a RST is to be believed.
+const LAST: u8 = 1;
 /// Closed, or answered and then not used: a half-open handshake, a query with its answer.
 const IDLE: u8 = 2;
 /// Nobody has answered, or the flow has expired.
@@ -32,18 +32,19 @@ const UNANSWERED: u8 = 3;
 /// The record is nobody's.
 const FREE: u8 = 4;
 
-const fn losses() -> [u8; 16] {
-    let mut table = [NEVER; 16];
+const fn losses() -> [u8; 2 * Phase::PLACES] {
+    let mut table = [NEVER; 2 * Phase::PLACES];
     let mut phase = 0;
     while phase < Phase::COUNT {
         let (plain, masqueraded) = match Phase::from_number(phase) {
             Phase::Opening => (UNANSWERED, UNANSWERED),
             Phase::Answered => (IDLE, IDLE),
-            Phase::Closed | Phase::Reset => (IDLE, CLOSED_WITH_PORT),
+            Phase::Closed | Phase::Reset => (IDLE, LAST),
+            Phase::Doubted => (LAST, LAST),
             Phase::Claimed | Phase::Established | Phase::ClientDone | Phase::BackendDone => (NEVER, NEVER),
         };
         table[phase as usize] = plain;
-        table[phase as usize + 8] = masqueraded;
+        table[phase as usize + Phase::PLACES] = masqueraded;
         phase += 1;
     }
     table
@@ -123,7 +124,7 @@ fn loss<F: Family>(node: &impl Tables<F>, index: u32, life: Life, now: u64) -> u
     if is_past(record, phase, now) {
         return UNANSWERED;
     }
-    let place = phase as usize | (record.flags as usize & flag::MASQUERADE as usize) << 3;
+    let place = phase as usize | ((record.flags as usize & flag::MASQUERADE as usize) * Phase::PLACES);
     LOSSES[core::hint::black_box(place) % LOSSES.len()]
 }
 
@@ -173,10 +174,12 @@ fn forget_keys<F: Family>(node: &impl Tables<F>, flow: &Flow<'_, F>) {
 }
 
 /// Deletes a key, if it still is the flow's: the agent forgets keys of flows whose masquerade address has left the node,
-/// and what it has forgotten may have been given to another flow since.
+/// and what it has forgotten, or what refers to nobody any more, may have been given to another flow since. So it is
+/// asked and taken in one step, before it is deleted.
 #[inline(always)]
-fn forget_key<F: Family>(node: &impl Tables<F>, key: &FlowKey<F>, owner: FlowRef) {
-    if node.flow(key) == Some(owner) {
-        node.delete_flow(key);
+pub(super) fn forget_key<F: Family>(node: &impl Tables<F>, key: &FlowKey<F>, owner: FlowRef) {
+    if node.exchange_flow(key, owner, FlowRef::LEAVING) && !node.delete_flow(key) {
+        node.exchange_flow(key, FlowRef::LEAVING, FlowRef::LEFT_BEHIND);
+        node.count_key_left_behind();
     }
 }

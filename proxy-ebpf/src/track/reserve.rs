@@ -7,7 +7,7 @@ use proxy_common::{
     reason::Reason,
 };
 
-use super::{is_expired, read, records};
+use super::{Flow, gives_way, is_expired, read, records};
 use crate::{
     node::{Clock, Entropy, Inserted, Tables},
     work::{Search, Work},
@@ -23,11 +23,26 @@ pub(super) fn key<F: Family, N: Tables<F> + Clock>(node: &N, key: &FlowKey<F>, a
     if first != Inserted::Exists {
         return first;
     }
-    let Some(holder) = node.flow(key).and_then(|holder| read(node, holder)) else {
-        // It went this very moment.
+    succeed(node, key, at, |holder, now| is_expired(holder, now))
+}
+
+/// Reserves a key that exists, if its holder may be given up.
+#[inline(always)]
+fn succeed<F: Family, N: Tables<F> + Clock>(
+    node: &N,
+    key: &FlowKey<F>,
+    at: FlowRef,
+    may_go: impl Fn(&Flow<'_, F>, u64) -> bool,
+) -> Inserted {
+    let referred = node.flow(key).unwrap_or(FlowRef::LEAVING);
+    let Some(holder) = read(node, referred) else {
+        // It goes this very moment, or it was left behind.
+        if referred != FlowRef::LEAVING && node.exchange_flow(key, referred, at) {
+            return Inserted::Yes;
+        }
         return node.insert_flow(key, at);
     };
-    if !is_expired(&holder, node.now()) {
+    if !may_go(&holder, node.now()) {
         return Inserted::Exists;
     }
     records::release(node, &holder);
@@ -78,14 +93,14 @@ fn ask_canonical<F: Family>(work: &mut Work<F>) -> bool {
 #[inline(always)]
 pub(super) fn forget_canonical<F: Family>(node: &impl Tables<F>, work: &mut Work<F>) {
     work.key = FlowKey::canonical(&canonical_tuple(work));
-    node.delete_flow(&work.key);
+    records::forget_key(node, &work.key, work.flow);
 }
 
 /// Takes back what [`masqueraded`] has reserved.
 #[inline(always)]
 pub(super) fn forget_masqueraded<F: Family>(node: &impl Tables<F>, work: &mut Work<F>) {
     work.key = FlowKey::wire(&reply_tuple(work));
-    node.delete_flow(&work.key);
+    records::forget_key(node, &work.key, work.flow);
 }
 
 /// Reserves the canonical tuple with another port of the client: its own is taken towards this backend.
@@ -118,8 +133,8 @@ pub(super) fn masqueraded<F: Family, N: Tables<F> + Clock + Entropy>(
     })
 }
 
-/// Tries ports of the masquerade range until one is free, from a random one on. Where all of them are taken, the last
-/// one's holder may have expired.
+/// Tries ports of the masquerade range until one is free, from a random one on. Where all of them are taken, the one is
+/// taken whose connection has ended the longest ago.
 #[inline(always)]
 fn ports<F: Family, N: Tables<F> + Clock + Entropy>(
     node: &N,
@@ -144,13 +159,12 @@ fn ports<F: Family, N: Tables<F> + Clock + Entropy>(
             Inserted::Exists => {}
         }
     }
-    let expired = work.search.asked && key(node, &work.key, work.flow) == Inserted::Yes;
-    if expired { Ok(()) } else { Err(Reason::PortsExhausted) }
+    take_over(node, work, &ask)
 }
 
 /// Tries the next port of the range.
 #[inline(always)]
-fn try_port<F: Family, N: Tables<F>>(
+fn try_port<F: Family, N: Tables<F> + Clock>(
     node: &N,
     work: &mut Work<F>,
     ask: &impl Fn(&mut Work<F>, Port) -> bool,
@@ -162,6 +176,50 @@ fn try_port<F: Family, N: Tables<F>>(
     if !node.is_free_port(number) || !ask(work, Port::new(number)) {
         return Inserted::Exists;
     }
-    work.search.asked = true;
-    node.insert_flow(&work.key, work.flow)
+    let inserted = node.insert_flow(&work.key, work.flow);
+    if inserted == Inserted::Exists {
+        weigh(node, work, number);
+    }
+    inserted
+}
+
+/// Remembers a taken port, if its holder may be given up and has been without packets for longer than those before.
+#[inline(always)]
+fn weigh<F: Family, N: Tables<F> + Clock>(node: &N, work: &mut Work<F>, port: u16) {
+    let now = node.now();
+    let idle = match node.flow(&work.key).map(|holder| (holder, read(node, holder))) {
+        Some((_, Some(holder))) if gives_way(holder.record, holder.life.phase(), now) => {
+            now.saturating_sub(holder.record.last_seen)
+        }
+        // It was left behind.
+        Some((holder, None)) if holder != FlowRef::LEAVING => u64::MAX,
+        _ => return,
+    };
+    // A holder of this very moment has been idle for no time at all.
+    if idle >= work.search.idle {
+        work.search.idle = idle;
+        work.search.port = port.into();
+    }
+}
+
+/// Takes the best of the ports that were tried.
+#[inline(always)]
+fn take_over<F: Family, N: Tables<F> + Clock>(
+    node: &N,
+    work: &mut Work<F>,
+    ask: &impl Fn(&mut Work<F>, Port) -> bool,
+) -> Result<(), Reason> {
+    #[expect(clippy::cast_possible_truncation, reason = "it was a port")]
+    let port = work.search.port as u16;
+    if port == 0 || !ask(work, Port::new(port)) {
+        return Err(Reason::PortsExhausted);
+    }
+    let taken = succeed(node, &work.key, work.flow, |holder, now| {
+        gives_way(holder.record, holder.life.phase(), now)
+    });
+    if taken == Inserted::Yes {
+        Ok(())
+    } else {
+        Err(Reason::PortsExhausted)
+    }
 }

@@ -14,9 +14,6 @@ use proxy_ebpf::testing::{
     who::{TestFamily, Who},
 };
 
-/// The sequence number of a backend's answer to a SYN: the one before what clients' packets acknowledge.
-const ANSWER: u32 = 0x0102_0303;
-
 /// Something that packets can be put through: the loaded programs, or the library.
 pub(super) trait Conversing<F: TestFamily> {
     /// Puts a packet through.
@@ -61,7 +58,7 @@ pub(super) fn converse<F: TestFamily>(
         .maps()
         .flow_of(&key)
         .with_context(|| format!("no flow to {to:?}"))?;
-    let reply = answer(protocol, record.backend(), record.inner_client()).sequence(ANSWER);
+    let reply = answer(protocol, record.backend(), record.inner_client());
     node.put_through(Way::Out(device), &reply)?;
     node.put_through(Way::In(device), &data(protocol, client, to).at_mac(mac(device)))?;
     let record: FlowRecord<F> = node

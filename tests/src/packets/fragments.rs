@@ -1,10 +1,10 @@
 //! Fragmented packets: the first has the ports, the others have not.
 
-use proxy_common::{net::Protocol, reason::Reason};
+use proxy_common::{family::V6, net::Protocol, reason::Reason};
 use proxy_ebpf::testing::{
     fixture::{FIRST_PORT, Fixture, POD_PORT, UPLINK, service},
     machine::Way,
-    packet::{Draft, data, opening, sctp, tcp, udp},
+    packet::{Draft, data, opening, raw, sctp, tcp, udp},
     who::{
         TestFamily,
         Who::{ClusterIp, FarPod, Node, Outsider, Pod},
@@ -131,6 +131,21 @@ fn sctp_fragments<F: TestFamily>() -> Vec<Row<F>> {
         }),
         pieces(same_port, Way::In(POD_PORT), &packet, &plain),
     ]
+}
+
+/// Extension headers behind a fragment's own (RFC 8200 section 4.5): only the first fragment says which protocol it is,
+/// so none of them is touched.
+pub(super) fn v6() -> Vec<Row<V6>> {
+    const OPTIONS: u8 = 60;
+    let packet = udp::<V6>((Pod(2), 4000), (ClusterIp(1), 80)).payload(&[7; 200]);
+    let options = [&[Protocol::Udp.number(), 0, 1, 4, 0, 0, 0, 0], &packet.message()[..]].concat();
+    let packet = raw::<V6>((Pod(2), 0), (ClusterIp(1), 0), OPTIONS, &options);
+    let row = row(
+        "fragments with extension headers behind their own pass, all of them",
+        &fixture(Protocol::Udp, 5353),
+    );
+    let pieces = packet.fragments(48).into_iter();
+    vec![pieces.fold(row, |row, piece| row.enters(POD_PORT, piece, Reason::ExtensionHeaders))]
 }
 
 /// RFC 6946 for IPv6; of IPv4 it is a packet like any other.

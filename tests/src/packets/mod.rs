@@ -9,6 +9,8 @@ pub mod hostile;
 pub mod fragments;
 pub mod icmp;
 pub mod clashes;
+pub mod connections;
+pub mod left_behind;
 
 use proxy_common::family::{V4, V6};
 use proxy_ebpf::testing::who::TestFamily;
@@ -25,6 +27,8 @@ pub fn of<F: TestFamily>() -> Vec<Row<F>> {
     rows.extend(fragments::rows());
     rows.extend(icmp::rows());
     rows.extend(clashes::rows());
+    rows.extend(connections::rows());
+    rows.extend(left_behind::rows());
     rows
 }
 
@@ -41,6 +45,7 @@ pub fn v4() -> Vec<Row<V4>> {
 pub fn v6() -> Vec<Row<V6>> {
     let mut rows = of::<V6>();
     rows.extend(hostile::v6());
+    rows.extend(fragments::v6());
     rows
 }
 

@@ -17,6 +17,7 @@ use super::row::{Row, row};
 
 pub(super) fn rows<F: TestFamily>() -> Vec<Row<F>> {
     let mut rows = refused();
+    rows.extend(left_to_the_card());
     rows.extend(dropped());
     rows.extend(bad_sources());
     rows
@@ -47,6 +48,26 @@ fn refused<F: TestFamily>() -> Vec<Row<F>> {
     ] {
         let row = row(name, &Fixture::<F>::default().with(service));
         rows.push(row.refuses(POD_PORT, &packet, Reason::NoEndpoint, refusal(&packet)));
+    }
+    rows
+}
+
+/// The sender has left the checksum to the card, and what is quoted of it will be completed on its way back: that is what
+/// the answer's own checksum covers.
+fn left_to_the_card<F: TestFamily>() -> Vec<Row<F>> {
+    let mut rows = Vec::new();
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        let empty = Fixture::<F>::default().with(service(protocol).cluster_ip(1, 80));
+        let packet = opening::<F>(protocol, (Pod(2), 4000), (ClusterIp(1), 80));
+        let answer = refusal(&packet).wire();
+        let (whole, at) = (packet.wire(), packet.checksum_at());
+        let begun = packet.without_its_own_sum();
+        let in_answer = F::HEADER_LEN as usize + 8 + at;
+        let [first, second] = [begun.packet()[at], begun.packet()[at + 1]];
+        assert_ne!([first, second], whole.packet()[at..at + 2]);
+        let answer = answer.with(in_answer, first).with(in_answer + 1, second);
+        let name = format!("a refusal quotes a checksum that is left to the card, {protocol:?}");
+        rows.push(row(&name, &empty).refuses(POD_PORT, begun, Reason::NoEndpoint, answer));
     }
     rows
 }

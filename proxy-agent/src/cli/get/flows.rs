@@ -111,6 +111,7 @@ const fn phase_name(phase: Phase) -> &'static str {
         Phase::BackendDone => "backend-done",
         Phase::Closed => "closed",
         Phase::Reset => "reset",
+        Phase::Doubted => "doubted",
     }
 }
 

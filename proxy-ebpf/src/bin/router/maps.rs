@@ -19,6 +19,8 @@ use proxy_common::{
     names::{EndpointName, ServiceName},
     net::{Ip4, Ip6},
     node::{Device, NodeConfig, RejectBudget},
+    phase::Answer,
+    reason::Reason,
     schema,
     socket::SocketPeers,
 };
@@ -27,7 +29,7 @@ use proxy_ebpf::{
     work::Work,
 };
 
-use crate::{atomic::Word, host::Kernel};
+use crate::{atomic::Word, host::Kernel, report};
 
 macro_rules! maps {
     ($($name:ident: $kind:ident<$($arg:ty),+> $(, $flags:expr)?;)*) => {
@@ -104,6 +106,12 @@ macro_rules! state {
 #[inline(always)]
 pub(crate) fn is_eligible(endpoint: u32) -> bool {
     state!(endpoint, flags).is_some_and(|flags| flags.load() & serving::ELIGIBLE != 0)
+}
+
+/// A reference as the word that it is in a map.
+#[inline(always)]
+const fn word_of(at: FlowRef) -> u64 {
+    (at.sequence as u64) << 32 | at.index as u64
 }
 
 /// Copies a record but for its first word.
@@ -208,8 +216,23 @@ macro_rules! tables {
             }
 
             #[inline(always)]
-            fn delete_flow(&self, key: &FlowKey<$family>) {
-                let _ = $flows.remove(key);
+            fn exchange_flow(&self, key: &FlowKey<$family>, from: FlowRef, to: FlowRef) -> bool {
+                // SAFETY: the one word of a hash's value, which is aligned and preallocated: never freed. A place that
+                // is given to another key meanwhile never again holds what this key has referred to.
+                $flows
+                    .get_ptr_mut(key)
+                    .is_some_and(|word| unsafe { Word::new(word.cast()) }.exchange(word_of(from), word_of(to)))
+            }
+
+            #[inline(always)]
+            fn delete_flow(&self, key: &FlowKey<$family>) -> bool {
+                const ABSENT: i32 = -2;
+                !$flows.remove(key).is_err_and(|error| error != ABSENT)
+            }
+
+            #[inline(always)]
+            fn count_key_left_behind(&self) {
+                report::count_at(Reason::KEYS_LEFT_BEHIND);
             }
 
             #[inline(always)]
@@ -245,6 +268,14 @@ macro_rules! tables {
             }
 
             #[inline(always)]
+            fn note_answer(&self, index: u32, answer: Answer) {
+                if let Some(record) = $records.get_ptr_mut(index) {
+                    // SAFETY: a word of an array's value.
+                    unsafe { Word::new(&raw mut (*record).answer.0) }.store(answer.0);
+                }
+            }
+
+            #[inline(always)]
             fn touch(&self, index: u32, now: u64) {
                 if let Some(record) = $records.get_ptr_mut(index) {
                     // SAFETY: a word of an array's value.
@@ -269,6 +300,11 @@ macro_rules! tables {
             #[inline(always)]
             fn remember_fragment(&self, key: &FragmentKey<$family>, ports: &FragmentPorts) {
                 let _ = $fragments.insert(key, ports, 0);
+            }
+
+            #[inline(always)]
+            fn is_eligible(&self, endpoint: u32) -> bool {
+                is_eligible(endpoint)
             }
 
             #[inline(always)]

@@ -17,7 +17,13 @@ static LOG_PACKETS: Global<u8> = Global::new(0);
 /// Counts one packet under a [`Reason`]'s number.
 #[inline(always)]
 pub(crate) fn count(hook: Hook, reason: u8) {
-    if let Some(counter) = COUNTERS.get_ptr_mut(Reason::counter_of(reason, hook)) {
+    count_at(Reason::counter_of(reason, hook));
+}
+
+/// Counts at an index of the counters.
+#[inline(always)]
+pub(crate) fn count_at(index: u32) {
+    if let Some(counter) = COUNTERS.get_ptr_mut(index) {
         // SAFETY: the pointer is to this processor's own counter, which only programs on this processor write; one
         // that is interrupted between read and write may lose a count, never more.
         unsafe { *counter += 1 };

@@ -4,16 +4,17 @@ use aya_ebpf::{
     EbpfContext as _,
     bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM, TC_ACT_SHOT},
     helpers::generated::{
-        bpf_csum_update, bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_redirect, bpf_skb_adjust_room,
+        bpf_csum_diff, bpf_csum_update, bpf_l3_csum_replace, bpf_l4_csum_replace, bpf_redirect, bpf_skb_adjust_room,
         bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes,
     },
     programs::TcContext,
 };
 use proxy_common::reason::Reason;
 use proxy_ebpf::{
-    frame::{Bytes, Frame, Sums, TransportSum},
+    frame::{Bytes, Frame, SCRATCH, Scratch, Sums, TransportSum},
     pipeline::Arrival,
     reject::Refusal,
+    rewrite::checksum::fold,
 };
 
 const ETHERNET: u32 = 14;
@@ -173,12 +174,28 @@ impl Frame for Skb {
 
     #[inline(always)]
     fn is_segmented_later(&self) -> bool {
-        self.buff().gso_segs > 1
+        // How many segments there are a driver need not have counted yet.
+        self.buff().gso_size != 0
     }
 
     #[inline(always)]
     fn read<const N: usize>(&self, offset: u32) -> Option<Bytes<N>> {
         self.read_link(self.base.wrapping_add(offset))
+    }
+
+    #[inline(always)]
+    fn sum(&self, offset: u32, length: u32, scratch: &mut Scratch) -> Option<u16> {
+        // What the length is already; so the verifier sees both bounds at the very value that the helpers get.
+        let length = (core::hint::black_box(length).wrapping_sub(4) & (SCRATCH - 4)) + 4;
+        let (at, place) = (self.base.wrapping_add(offset), scratch.0.as_mut_ptr());
+        // SAFETY: the place has room for `length` bytes; the helper checks the offset.
+        let read = unsafe { bpf_skb_load_bytes(self.skb.cast(), at, place.cast(), length) };
+        if read != 0 {
+            return None;
+        }
+        // SAFETY: `length` bytes were written there; of nothing there is no byte.
+        let sum = unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, place.cast(), length, 0) };
+        Some(u16::from_be(fold(sum as u32)))
     }
 
     #[inline(always)]

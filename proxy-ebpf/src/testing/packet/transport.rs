@@ -3,10 +3,13 @@
 use proxy_common::{family::FamilyKind, net::Protocol, phase::TcpFlags};
 
 use super::{
-    Draft, icmp,
+    Draft, Wire, icmp,
     sums::{crc32c, internet, pseudo_header, put},
 };
-use crate::testing::who::{IntoPeer, TestFamily};
+use crate::{
+    parse::transport::checksum_offset,
+    testing::who::{IntoPeer, TestFamily},
+};
 
 /// What is behind a network header.
 #[derive(Clone, Debug)]
@@ -48,16 +51,19 @@ pub struct Tcp {
     pub flags: u8,
     /// Sequence number.
     pub sequence: u32,
+    /// Acknowledgement number.
+    pub acknowledgement: u32,
     /// Options, in whole words.
     pub options: Vec<u8>,
 }
 
-/// A TCP segment: an ACK, unless more is said.
+/// A TCP segment: an ACK, unless more is said, of what [`answer`] says.
 #[must_use]
 pub fn tcp<F: TestFamily>(from: impl IntoPeer<F>, to: impl IntoPeer<F>) -> Draft<F> {
     let tcp = Tcp {
         flags: TcpFlags::ACK,
         sequence: 1000,
+        acknowledgement: 1001,
         options: Vec::new(),
     };
     Draft::new(from.peer(), to.peer(), Body::Tcp(tcp))
@@ -172,6 +178,15 @@ impl<F: TestFamily> Draft<F> {
         self
     }
 
+    /// With another acknowledgement number.
+    #[must_use]
+    pub fn acknowledging(mut self, acknowledgement: u32) -> Self {
+        if let Body::Tcp(tcp) = &mut self.body {
+            tcp.acknowledgement = acknowledgement;
+        }
+        self
+    }
+
     /// A datagram without checksum.
     #[must_use]
     pub fn without_checksum(mut self) -> Self {
@@ -184,6 +199,26 @@ impl<F: TestFamily> Draft<F> {
     pub fn chunk(mut self, chunk: u8) -> Self {
         self.body = Body::Sctp { chunk };
         self
+    }
+
+    /// Where the transport checksum stands, counted from the network header.
+    ///
+    /// # Panics
+    ///
+    /// If it has none.
+    #[must_use]
+    pub fn checksum_at(&self) -> usize {
+        let protocol = Protocol::from_number(self.protocol()).expect("a protocol of services");
+        self.packet().len() - self.message().len() + checksum_offset(protocol) as usize
+    }
+
+    /// The packet as it leaves a socket that leaves the checksum to the card: in its place stands the sum of the pseudo
+    /// header.
+    #[must_use]
+    pub fn without_its_own_sum(&self) -> Wire {
+        let sum = !internet(&[&self.pseudo_header(self.message().len())]);
+        let (at, [high, low]) = (self.checksum_at(), sum.to_be_bytes());
+        self.wire().with(at, high).with(at + 1, low)
     }
 
     fn ports(&self) -> [u8; 4] {
@@ -253,7 +288,7 @@ impl Tcp {
         let length = 20 + self.options.len();
         let mut header = vec![0; 20];
         header[4..8].copy_from_slice(&self.sequence.to_be_bytes());
-        header[8..12].copy_from_slice(&0x0102_0304_u32.to_be_bytes());
+        header[8..12].copy_from_slice(&self.acknowledgement.to_be_bytes());
         header[12] = u8::try_from(length / 4 * 16).expect("at most 40 bytes of options");
         header[13] = self.flags;
         put(&mut header, 14, 64240);
