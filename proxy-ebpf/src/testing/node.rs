@@ -246,6 +246,10 @@ impl<F: TestFamily> Tables<F> for MemoryNode<F> {
         }
     }
 
+    fn live_record(&self, index: u32) -> Option<(Life, &FlowRecord<F>)> {
+        self.record(index).map(|record| (record.life, record))
+    }
+
     fn life(&self, index: u32) -> Life {
         let record: FlowRecord<F> = self.look_up(&F::MAPS.records, &index).unwrap_or_default();
         record.life

@@ -38,15 +38,8 @@ pub fn find<'a, F: Family, N: Tables<F> + Clock>(node: &'a N, key: &FlowKey<F>) 
 /// The flow that a reference means, unless its record has changed hands.
 #[inline(always)]
 pub fn read<F: Family, N: Tables<F>>(node: &N, at: FlowRef) -> Option<Flow<'_, F>> {
-    let life = node.life(at.index);
-    if life.sequence() != at.sequence {
-        return None;
-    }
-    Some(Flow {
-        at,
-        life,
-        record: node.record(at.index)?,
-    })
+    let (life, record) = node.live_record(at.index)?;
+    (life.sequence() == at.sequence).then_some(Flow { at, life, record })
 }
 
 /// Whether a record still is the flow's that it was found for.

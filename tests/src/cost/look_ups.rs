@@ -50,11 +50,11 @@ mod tests {
     /// A packet that enters leaves once more. A reply to a masquerade address comes in by a port of the bridge, and is
     /// addressed to the bridge: so the device is looked up, too.
     #[rstest]
-    #[case::request("established, request", 8)]
-    #[case::reply("established, reply", 8)]
-    #[case::masqueraded_request("masqueraded, request", 8)]
-    #[case::masqueraded_reply("masqueraded, reply", 9)]
-    fn an_established_packet_asks_maps_a_few_times_at_both_edges_together(#[case] case: &str, #[case] most: u32) {
+    #[case::request("established, request")]
+    #[case::reply("established, reply")]
+    #[case::masqueraded_request("masqueraded, request")]
+    #[case::masqueraded_reply("masqueraded, reply")]
+    fn an_established_packet_asks_maps_eight_times_at_most_at_both_edges_together(#[case] case: &str) {
         let counted = count().expect("each packet takes its way");
         let mut flows = BTreeMap::<_, Vec<_>>::new();
         for look_ups in counted.iter().filter(|look_ups| look_ups.name.case == case) {
@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(flows.len(), 4, "two families and two protocols");
         for (flow, edges) in flows {
             let all: u32 = edges.iter().sum();
-            assert!(edges.len() == 2 && all <= most, "{flow:?}: {edges:?}");
+            assert!(edges.len() == 2 && all <= 8, "{flow:?}: {edges:?}");
         }
     }
 

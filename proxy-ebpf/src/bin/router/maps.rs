@@ -241,6 +241,15 @@ macro_rules! tables {
             }
 
             #[inline(always)]
+            fn live_record(&self, index: u32) -> Option<(Life, &FlowRecord<$family>)> {
+                let record = $records.get_ptr_mut(index)?;
+                // SAFETY: a word of an array's value, read before the rest of it.
+                let life = Life(unsafe { Word::new(&raw mut (*record).life.0) }.load());
+                // SAFETY: a whole record of an array, which is there as long as the program; see `record`.
+                Some((life, unsafe { &*record }))
+            }
+
+            #[inline(always)]
             fn life(&self, index: u32) -> Life {
                 // SAFETY: a word of an array's value.
                 let life = |record: *mut FlowRecord<$family>| unsafe { Word::new(&raw mut (*record).life.0) };
