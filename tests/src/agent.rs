@@ -13,8 +13,8 @@ use crate::cluster::{Node, Place};
 use crate::process::{Process, tail};
 use crate::wait;
 
-/// How long an agent may take to start and to stop.
-const START: Duration = Duration::from_secs(60);
+/// How long an agent may take to start and to stop: under emulation the verifier alone takes half a minute.
+const START: Duration = Duration::from_secs(180);
 
 /// Where sockets are translated when they are made; the names are those of `--socket-lb`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
 
 use tests::peer::load::{self, Running};
-use tests::peer::serve::{Serving, serve};
+use tests::peer::serve::{Serving, serve, serve_sctp};
 use tests::peer::session::Session;
 use tests::peer::{Answer, Failure, Open, Request};
 
@@ -14,6 +14,7 @@ use tests::peer::{Answer, Failure, Open, Request};
 struct State {
     next: u32,
     serving: HashMap<SocketAddr, Serving>,
+    serving_sctp: Vec<Serving>,
     sessions: HashMap<u32, Session>,
     loads: HashMap<u32, Running>,
 }
@@ -36,6 +37,10 @@ impl State {
         match request {
             Request::Serve { at, name } => {
                 self.serving.insert(at, serve(at, &name)?);
+                Ok(Answer::Done)
+            }
+            Request::ServeSctp { at, name } => {
+                self.serving_sctp.push(serve_sctp(at, &name)?);
                 Ok(Answer::Done)
             }
             Request::StopServing { at } => self

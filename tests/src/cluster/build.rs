@@ -29,6 +29,8 @@ pub enum Uplink {
     Direct,
     /// The pod bridge, of which the uplink is a port.
     BridgePort,
+    /// A bond, of which the uplink is the only member; where the kernel has bonds.
+    Bond,
 }
 
 /// How pods reach the pods of other nodes.
@@ -39,6 +41,8 @@ pub enum Between {
     Routes,
     /// A VXLAN device in every node, over IPv4.
     Vxlan,
+    /// A tunnel without a link header for each family to every other node, over IPv4; where the kernel has those.
+    Tunnels,
 }
 
 /// What one node is to look like.
@@ -107,10 +111,11 @@ impl WorldPlan {
     #[must_use]
     pub fn between(mut self, between: Between) -> Self {
         self.between = between;
-        if between == Between::Vxlan {
-            return self.each(|node| node.mtu = wire::VXLAN_MTU);
+        match between {
+            Between::Routes => self,
+            Between::Vxlan => self.each(|node| node.mtu = wire::VXLAN_MTU),
+            Between::Tunnels => self.each(|node| node.mtu = wire::TUNNEL_MTU),
         }
-        self
     }
 
     /// Changes every node's plan.

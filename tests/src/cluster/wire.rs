@@ -10,6 +10,12 @@ use crate::tool;
 /// An Ethernet MTU less what VXLAN over IPv4 adds.
 pub(super) const VXLAN_MTU: u32 = 1450;
 
+/// An Ethernet MTU less an IPv4 header.
+pub(super) const TUNNEL_MTU: u32 = 1480;
+
+/// The bond of a node whose uplink is a member of it.
+const BOND: &str = "bond0";
+
 /// The hardware address of the host's end of every routed veth, as a well-known CNI does it: its link-local address is
 /// then the same on each.
 const ROUTED_MAC: &str = "ee:ee:ee:ee:ee:ee";
@@ -111,6 +117,11 @@ pub(super) fn node(node: &NetNs, router: &NetNs, number: usize, plan: &NodePlan)
             lines += &format!("link set eth0 master {BRIDGE} up\n");
             lines += &addresses(BRIDGE, own, 24, 64);
         }
+        Uplink::Bond => {
+            lines += &format!("link add {BOND} type bond mode active-backup\nlink set eth0 down\n");
+            lines += &format!("link set eth0 master {BOND}\n");
+            lines += &addresses(BOND, own, 24, 64);
+        }
     }
     node.ip(&(lines + &default_routes(plan::router())))?;
     if plan.conntrack {
@@ -154,13 +165,27 @@ pub(super) fn between(node: &NetNs, number: usize, uplink: Uplink, nodes: usize,
     let device = match uplink {
         Uplink::Direct => "eth0",
         Uplink::BridgePort => BRIDGE,
+        Uplink::Bond => BOND,
     };
     match between {
         Between::Routes => node.ip(&others
             .map(|other| pod_routes(other, plan::node(other), device))
             .collect::<String>()),
         Between::Vxlan => vxlan(node, number, others.collect()),
+        Between::Tunnels => others.into_iter().try_for_each(|other| tunnels(node, number, other)),
     }
+}
+
+fn tunnels(node: &NetNs, number: usize, other: usize) -> Result<()> {
+    let (local, remote) = (plan::node(number).v4, plan::node(other).v4);
+    let network = plan::in_pod_network(other, 0);
+    node.ip(&format!(
+        "link add four{other} type ipip local {local} remote {remote} ttl 64\n\
+         link add six{other} type sit local {local} remote {remote} ttl 64\n\
+         link set four{other} up\nlink set six{other} up\n\
+         route add {}/24 dev four{other}\nroute add {}/64 dev six{other}\n",
+        network.v4, network.v6
+    ))
 }
 
 fn vxlan_mac(number: usize) -> String {

@@ -88,6 +88,17 @@ impl Peer {
         Ok(())
     }
 
+    /// Serves SCTP at `at` under the place's own label.
+    ///
+    /// # Errors
+    /// When the kernel has no SCTP, or the address cannot be bound.
+    pub fn serve_sctp(&self, at: SocketAddr) -> Result<()> {
+        let name = self.label.clone();
+        self.ask(&Request::ServeSctp { at, name })?
+            .with_context(|| format!("{}: {at} over SCTP", self.label))?;
+        Ok(())
+    }
+
     /// Stops serving there; open connections go on.
     ///
     /// # Errors

@@ -29,6 +29,13 @@ pub enum Request {
         /// What the server calls itself.
         name: String,
     },
+    /// Serve SCTP on one address until the peer ends.
+    ServeSctp {
+        /// The address and port.
+        at: SocketAddr,
+        /// What the server calls itself.
+        name: String,
+    },
     /// Stop serving at an address; connections that exist go on.
     StopServing {
         /// The address it was started with.
@@ -71,6 +78,8 @@ pub enum Request {
 pub enum Transport {
     /// TCP with a server of [`serve`].
     Tcp,
+    /// SCTP with a server of [`serve`], one association a connection; only where the kernel has it.
+    Sctp,
     /// HTTP/1.1 with one [`crate::servers::Nginx`]; an exchange is a request on the same connection.
     Http,
     /// UDP from a connected socket.

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use super::session::SCTP;
+
 /// How often a server looks whether it is to stop.
 const TURN: Duration = Duration::from_millis(20);
 
@@ -27,7 +29,7 @@ pub struct Serving {
 /// # Errors
 /// When the address is in use or not of this host.
 pub fn serve(at: SocketAddr, name: &str) -> io::Result<Serving> {
-    let listener = listen(at)?;
+    let listener = listen(at, Protocol::TCP)?;
     let datagrams = UdpSocket::bind(at)?;
     datagrams.set_read_timeout(Some(TURN))?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -41,12 +43,26 @@ pub fn serve(at: SocketAddr, name: &str) -> io::Result<Serving> {
     })
 }
 
+/// Listens for SCTP at `at`; the server says and does what that of TCP does.
+///
+/// # Errors
+/// When the kernel has no SCTP, or the address is in use or not of this host.
+pub fn serve_sctp(at: SocketAddr, name: &str) -> io::Result<Serving> {
+    let listener = listen(at, SCTP.into())?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (name, told) = (name.to_owned(), Arc::clone(&stop));
+    let threads = vec![thread::spawn(move || accept(&listener, &name, &told))];
+    Ok(Serving { stop, threads })
+}
+
 /// With a backlog that a load does not overflow; std asks for 128.
-fn listen(at: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+fn listen(at: SocketAddr, protocol: Protocol) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(protocol))?;
     socket.set_reuse_address(true)?;
-    // A client of the same pod may use this port as its own; see `session`.
-    socket.set_reuse_port(true)?;
+    if protocol == Protocol::TCP {
+        // A client of the same pod may use this port as its own; see `session`.
+        socket.set_reuse_port(true)?;
+    }
     socket.bind(&SockAddr::from(at))?;
     socket.listen(4096)?;
     socket.set_read_timeout(Some(TURN))?;
@@ -74,7 +90,8 @@ fn accept(listener: &TcpListener, name: &str, stop: &AtomicBool) {
 }
 
 fn echo(mut stream: TcpStream, line: &str) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+    // SCTP has an option of its own for that and does not need it here.
+    let _ = stream.set_nodelay(true);
     // An accepted socket inherits the listener's, which would end a conversation that pauses.
     stream.set_read_timeout(None)?;
     stream.write_all(line.as_bytes())?;

@@ -8,6 +8,9 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::{Open, Opened, Transport, monotonic};
 
+/// The number of SCTP among IP's protocols.
+pub(super) const SCTP: i32 = 132;
+
 /// An open conversation.
 #[derive(Debug)]
 pub struct Session {
@@ -29,7 +32,7 @@ impl Session {
     /// What the socket said; `TimedOut` when the server was silent.
     pub fn open(how: &Open) -> io::Result<(Self, Opened)> {
         match how.transport {
-            Transport::Tcp => Self::open_stream(how),
+            Transport::Tcp | Transport::Sctp => Self::open_stream(how),
             Transport::Http => Self::open_http(how),
             Transport::Udp => Self::open_datagrams(how, true),
             Transport::UdpUnconnected => Self::open_datagrams(how, false),
@@ -201,10 +204,18 @@ pub fn dial(to: SocketAddr) -> io::Result<()> {
 
 /// A connection, and when it was there.
 fn connect(how: &Open) -> io::Result<(TcpStream, Duration)> {
-    let socket = bound(how, Type::STREAM, Protocol::TCP)?;
+    let is_sctp = how.transport == Transport::Sctp;
+    let protocol = if is_sctp { SCTP.into() } else { Protocol::TCP };
+    let socket = bound(how, Type::STREAM, protocol)?;
+    if is_sctp && how.to.is_ipv6() {
+        // An association tells the other end all addresses of its socket: those of one family here.
+        socket.set_only_v6(true)?;
+    }
     socket.connect_timeout(&SockAddr::from(how.to), how.within)?;
     let connected = monotonic()?;
-    socket.set_tcp_nodelay(true)?;
+    if !is_sctp {
+        socket.set_tcp_nodelay(true)?;
+    }
     let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(how.within))?;
     Ok((stream, connected))

@@ -9,8 +9,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::cpio::Archive;
-use crate::process;
 use crate::setup::{self, Group, Kernel};
+use crate::{process, workspace};
 
 /// Where the tests and the agent are in the machine.
 const HOME: &str = "/fairlead";
@@ -29,7 +29,7 @@ const DATA: [&str; 9] = [
 ];
 
 /// Programs of this machine beside those of the netns group; packages of that group bring them.
-const PROGRAMS: [&str; 2] = ["bridge", "ss"];
+const PROGRAMS: [&str; 3] = ["bridge", "ss", "tc"];
 /// The program of the group that is busybox's there: kmod's reads an index that only depmod writes.
 const BUSYBOX: &str = "modprobe";
 
@@ -68,9 +68,18 @@ pub(super) fn write(target: &Path, kernel: &Kernel, contents: &Contents<'_>) -> 
     for path in DATA.map(Path::new).into_iter().filter(|path| path.exists()) {
         tree(&mut archive, path, &path.to_string_lossy())?;
     }
+    examples(&mut archive)?;
     programs(&mut archive, contents)?;
     archive.finish()?;
     Ok(())
+}
+
+/// The manifests that tests read, where they expect them: below the checkout, from the folder of the package `tests`.
+fn examples(archive: &mut Archive<BufWriter<File>>) -> Result<()> {
+    let root = workspace::root();
+    archive.folder(&root.join("tests").to_string_lossy())?;
+    let examples = root.join("examples");
+    tree(archive, &examples, &examples.to_string_lossy())
 }
 
 /// Puts the programs in, and the libraries that they and their plug-ins load.

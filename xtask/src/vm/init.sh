@@ -11,13 +11,12 @@ mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs tmpfs /run
-mount -t tmpfs tmpfs /tmp
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t bpf bpf /sys/fs/bpf
 mount -t debugfs debugfs /sys/kernel/debug
 mkdir -p /run/netns
 # What tests make at the same time: of two first users of a module one may be told that there is no such thing.
-for module in veth bridge vxlan 8021q dummy bonding vrf macvlan tun sch_ingress cls_bpf nf_tables nf_conntrack sctp; do
+for module in veth bridge vxlan 8021q dummy bonding vrf macvlan tun sch_ingress cls_bpf nf_tables nf_conntrack sctp ipip sit; do
     modprobe $module
 done
 ip link set lo up
