@@ -1,13 +1,17 @@
 //! Who else is on the packet's way.
 
-use anyhow::{Context, Result};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 use rstest::rstest;
 use tests::agent::SocketLb;
 use tests::cluster::{NodePlan, PodNetwork, World};
+use tests::foreign::{Foreign, Order, Side, Verdict};
 use tests::manifests::Service;
-use tests::peer::Transport;
+use tests::peer::{Open, Transport};
 use tests::plan::{Ip, cluster_ip, load_balancer};
 use tests::programmed::{Programmed, TARGET, serve_everywhere, spreads_over};
+use tests::wait;
 
 const NODE_PORT: u16 = 30080;
 const ALL: [&str; 4] = ["pod-a-0", "pod-a-1", "pod-b-0", "pod-b-1"];
@@ -130,7 +134,10 @@ fn with_filters_of_others(#[values(true, false)] before: bool) -> Result<()> {
     let foreign = |world: &World| -> Result<()> {
         for node in &world.nodes {
             for device in node.pods.iter().map(|pod| pod.host_device.as_str()).chain(["eth0"]) {
-                node.tool("tc", &["qdisc", "add", "dev", device, "clsact"])?;
+                // Without tcx our own filters have brought it.
+                if !node.tool("tc", &["qdisc", "show", "dev", device])?.contains("clsact") {
+                    node.tool("tc", &["qdisc", "add", "dev", device, "clsact"])?;
+                }
                 for side in ["ingress", "egress"] {
                     // One instruction, "return 0": no match, so the next filter is asked.
                     let filter = ["filter", "add", "dev", device, side, "bpf", "bytecode", "1,6 0 0 0"];
@@ -145,4 +152,75 @@ fn with_filters_of_others(#[values(true, false)] before: bool) -> Result<()> {
         foreign(&programmed.world)?;
     }
     everything_works(&programmed)
+}
+
+/// The pod whose device others have programs on reaches a service, or not.
+fn reaches(programmed: &Programmed) -> Result<bool> {
+    let pod = programmed.world.pod(0, 0);
+    let mut answers = Vec::new();
+    for ip in Ip::BOTH {
+        let how = Open {
+            transport: Transport::Tcp,
+            to: cluster_ip(10).at(ip, 80),
+            from: None,
+            within: Duration::from_secs(1),
+        };
+        answers.push(pod.peer()?.try_open(how)?.is_ok());
+    }
+    ensure!(answers[0] == answers[1], "IPv4 {}, IPv6 {}", answers[0], answers[1]);
+    Ok(answers[0])
+}
+
+/// Whether `status` says that somebody comes before ours on the pod's device.
+fn is_told(programmed: &Programmed) -> Result<bool> {
+    let device = &programmed.world.pod(0, 0).host_device;
+    let status = programmed.agents[0].ask(&["status"])?["warnings"].to_string();
+    Ok(status.contains(&format!(
+        "device {device}: a program of somebody else's comes before ours"
+    )))
+}
+
+/// One that comes before ours has the first word and is told of; one that comes after has the last. Neither changes with
+/// a new agent, nor does ours go when theirs go.
+#[rstest]
+#[case::before_and_asks_on(Order::First, Verdict::Next, true)]
+#[case::before_and_lets_pass(Order::First, Verdict::Pass, false)]
+#[case::before_and_drops(Order::First, Verdict::Drop, false)]
+#[case::after_and_asks_on(Order::Last, Verdict::Next, true)]
+#[case::after_and_lets_pass(Order::Last, Verdict::Pass, true)]
+#[case::after_and_drops(Order::Last, Verdict::Drop, false)]
+fn programs_of_others_have_their_say_in_their_place(
+    #[case] order: Order,
+    #[case] verdict: Verdict,
+    #[case] works: bool,
+) -> Result<()> {
+    let world = World::one_node().pods(2).network(PodNetwork::Routed).build()?;
+    serve_everywhere(&world)?;
+    let mut service = Service::named("web", cluster_ip(10))
+        .ports(80, TARGET)
+        .pods_of(world.node(0));
+    service.backends.remove(0);
+    let attach = |world: &World| {
+        let (netns, device) = (world.node(0).netns(), &world.pod(0, 0).host_device);
+        [Side::Ingress, Side::Egress]
+            .into_iter()
+            .map(|side| Foreign::attach(netns, device, side, order, verdict))
+            .collect::<Result<Vec<_>>>()
+    };
+    // Ours put themselves before those that are there, so only a later one can come before.
+    let early = (order == Order::Last).then(|| attach(&world)).transpose()?;
+    let mut programmed = Programmed::start(world, SocketLb::Off, &[service])?;
+    let theirs = early.map_or_else(|| attach(&programmed.world), Ok)?;
+    for again in [false, true] {
+        if again {
+            programmed.agents[0].crash()?;
+            programmed.agents[0].resume()?;
+        }
+        ensure!(reaches(&programmed)? == works, "again: {again}");
+        ensure!(is_told(&programmed)? == (order == Order::First), "again: {again}");
+    }
+    drop(theirs);
+    wait::until_true("as if they had never been", wait::PATIENCE, || {
+        Ok(reaches(&programmed)? && !is_told(&programmed)?)
+    })
 }
