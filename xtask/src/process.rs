@@ -74,8 +74,18 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
 }
 
 /// The cargo that runs this program, so that a nested call uses the same toolchain.
+///
+/// What cargo tells this program of its own package is not passed on: build scripts of dependencies look at it, and would
+/// run again whenever cargo is called now by hand and now from here.
 pub(crate) fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in env::vars_os() {
+        let is_of_a_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(is_of_a_package) {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// Whether this process may do what only root may.
