@@ -18,7 +18,7 @@ const FLAGS: [&str; 4] = [
     "-Ctarget-cpu=v3",
     "-Cdebuginfo=2",
     "-Clink-arg=--btf",
-    "--cfg=bpf_target_arch=\"x86_64\"",
+    "--check-cfg=cfg(bpf_target_arch, values(any()))",
 ];
 /// What belongs to the build around this one and must not reach the one inside it.
 const INHERITED: [&str; 5] = [
@@ -72,10 +72,11 @@ fn compile(root: &Path, target: &Path, toolchain: &str) -> Result<()> {
         cargo.env_remove(name);
     }
     cargo.env("LD_LIBRARY_PATH", library_path()?);
+    // The programs run where the agent does, and must know how strongly that processor orders what it reads.
+    let processor = std::env::var("CARGO_CFG_TARGET_ARCH").context("cargo says for which processor it builds")?;
+    let flags = [FLAGS.join("\x1f"), format!("--cfg=bpf_target_arch=\"{processor}\"")].join("\x1f");
     // The compiler is a stable one where no nightly has the sources of `core`.
-    cargo
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\x1f"));
+    cargo.env("RUSTC_BOOTSTRAP", "1").env("CARGO_ENCODED_RUSTFLAGS", flags);
     let status = cargo
         .status()
         .context("running rustup, which finds the toolchain of the kernel programs")?;

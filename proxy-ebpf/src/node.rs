@@ -47,10 +47,12 @@ pub trait Tables<F: Family> {
     fn count_key_left_behind(&self);
     /// `RECORDS`.
     fn record(&self, index: u32) -> Option<&FlowRecord<F>>;
-    /// `RECORDS`: a record, and its life at this very moment, by one look-up.
+    /// `RECORDS`: a record, and its life at this very moment, before the record is read; by one look-up.
     fn live_record(&self, index: u32) -> Option<(Life, &FlowRecord<F>)>;
     /// `RECORDS`: the life of a record at this very moment; free if there is no such record.
     fn life(&self, index: u32) -> Life;
+    /// The same, when the record has been read.
+    fn life_still(&self, index: u32) -> Life;
     /// `RECORDS`: one compare-and-exchange of a record's life; whether it was `from`.
     fn exchange_life(&self, index: u32, from: Life, to: Life) -> bool;
     /// `RECORDS`: writes everything but the life. Only the record's owner may, before its keys exist.

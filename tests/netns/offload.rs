@@ -5,10 +5,12 @@ use rstest::rstest;
 use tests::agent::SocketLb;
 use tests::cluster::{PodNetwork, World};
 use tests::manifests::Service;
-use tests::peer::Transport;
+use tests::peer::{Transport, Why};
 use tests::plan::{Ip, cluster_ip, outside};
 use tests::probe::{Capture, is_for, wrong_checksum};
 use tests::programmed::{Programmed, TARGET, serve_everywhere};
+
+use crate::refused;
 
 const NODE_PORT: u16 = 30080;
 
@@ -69,4 +71,39 @@ fn checksums_are_right_on_the_last_hop(
     drop(large);
     all_right(at_server, server.address.of(ip))?;
     all_right(at_client, own.of(ip))
+}
+
+/// What a refusal quotes may have a checksum that its sender has left to the card. The last hop back completes it there.
+#[rstest]
+fn a_refusal_is_right_on_the_last_hop(
+    #[values(Ip::V4, Ip::V6)] ip: Ip,
+    #[values(true, false)] at_the_source: bool,
+    #[values(Transport::Tcp, Transport::Udp)] transport: Transport,
+) -> Result<()> {
+    let world = World::one_node().pods(1).build()?;
+    let empty = Service::named("empty", cluster_ip(11)).ports(80, TARGET);
+    let programmed = Programmed::start(world, SocketLb::Off, &[empty])?;
+    let (pod, node) = (programmed.world.pod(0, 0), programmed.world.node(0));
+    node.netns().offloads(&pod.host_device, false)?;
+    pod.netns().offloads("eth0", at_the_source)?;
+    pod.netns().no_receive_offload("eth0")?;
+    let capture = Capture::start(pod.netns())?;
+    let why = refused(pod, transport, cluster_ip(11).at(ip, 80))?;
+    ensure!(why == Why::Refused, "{why:?}");
+    let mut frames = capture.stop();
+    frames.retain(|frame| is_for(frame, pod.address.of(ip)) && is_error(frame, ip));
+    ensure!(!frames.is_empty(), "no refusal was seen");
+    let wrong = frames
+        .iter()
+        .find_map(|frame| wrong_checksum(frame, pod.address.of(ip)));
+    ensure!(wrong.is_none(), "{wrong:?}");
+    Ok(())
+}
+
+/// Whether a frame is an ICMP error: RFC 792 and RFC 4443 number "unreachable" 3 and 1.
+fn is_error(frame: &[u8], ip: Ip) -> bool {
+    match ip {
+        Ip::V4 => frame.get(23) == Some(&1) && frame.get(34) == Some(&3),
+        Ip::V6 => frame.get(20) == Some(&58) && frame.get(54) == Some(&1),
+    }
 }

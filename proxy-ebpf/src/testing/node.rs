@@ -255,6 +255,10 @@ impl<F: TestFamily> Tables<F> for MemoryNode<F> {
         record.life
     }
 
+    fn life_still(&self, index: u32) -> Life {
+        self.life(index)
+    }
+
     fn exchange_life(&self, index: u32, from: Life, to: Life) -> bool {
         let mut done = false;
         self.change_record(index, |record| {

@@ -3,5 +3,6 @@
 mod builder;
 mod connections;
 mod processors;
+mod there_and_back;
 mod translation;
 mod unusual;

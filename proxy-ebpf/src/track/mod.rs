@@ -45,7 +45,7 @@ pub fn read<F: Family, N: Tables<F>>(node: &N, at: FlowRef) -> Option<Flow<'_, F
 /// Whether a record still is the flow's that it was found for.
 #[inline(always)]
 pub fn is_current<F: Family>(node: &impl Tables<F>, flow: &Flow<'_, F>) -> bool {
-    node.life(flow.at.index).sequence() == flow.at.sequence
+    node.life_still(flow.at.index).sequence() == flow.at.sequence
 }
 
 /// Whether a flow has had no packet for longer than its phase allows.

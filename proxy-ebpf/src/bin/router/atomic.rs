@@ -25,6 +25,21 @@ impl Word {
         unsafe { core::ptr::read_volatile(self.0) }
     }
 
+    /// Reads it, whole, before all that is read behind it.
+    #[inline(always)]
+    pub(crate) fn load_first(self) -> u64 {
+        let word = self.load();
+        barrier();
+        word
+    }
+
+    /// Reads it, whole, after all that is read before it.
+    #[inline(always)]
+    pub(crate) fn load_last(self) -> u64 {
+        barrier();
+        self.load()
+    }
+
     /// Writes it, whole.
     #[inline(always)]
     pub(crate) fn store(self, number: u64) {
@@ -45,4 +60,18 @@ impl Word {
         // SAFETY: as in `store`.
         unsafe { atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(self.0, from, to) }.1
     }
+}
+
+/// Keeps loads in order. Those of x86-64 are; elsewhere an atomic operation that returns what it found is a full barrier,
+/// on whatever word.
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+const fn barrier() {}
+
+#[cfg(not(bpf_target_arch = "x86_64"))]
+#[inline(always)]
+fn barrier() {
+    let mut nothing = 0_u64;
+    // SAFETY: the word is this function's own.
+    unsafe { Word::new(core::hint::black_box(&raw mut nothing)) }.add(0);
 }

@@ -244,7 +244,7 @@ macro_rules! tables {
             fn live_record(&self, index: u32) -> Option<(Life, &FlowRecord<$family>)> {
                 let record = $records.get_ptr_mut(index)?;
                 // SAFETY: a word of an array's value, read before the rest of it.
-                let life = Life(unsafe { Word::new(&raw mut (*record).life.0) }.load());
+                let life = Life(unsafe { Word::new(&raw mut (*record).life.0) }.load_first());
                 // SAFETY: a whole record of an array, which is there as long as the program; see `record`.
                 Some((life, unsafe { &*record }))
             }
@@ -256,6 +256,15 @@ macro_rules! tables {
                 $records
                     .get_ptr_mut(index)
                     .map_or(Life::default(), |record| Life(life(record).load()))
+            }
+
+            #[inline(always)]
+            fn life_still(&self, index: u32) -> Life {
+                // SAFETY: a word of an array's value.
+                let life = |record: *mut FlowRecord<$family>| unsafe { Word::new(&raw mut (*record).life.0) };
+                $records
+                    .get_ptr_mut(index)
+                    .map_or(Life::default(), |record| Life(life(record).load_last()))
             }
 
             #[inline(always)]
