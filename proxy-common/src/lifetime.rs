@@ -17,7 +17,8 @@ pub const FRAGMENT: u64 = 30 * SECOND;
 const TWICE_SEGMENT_LIFETIME: u64 = 120 * SECOND;
 
 /// After how long without packets a connection counts as ended by the RST that was seen in it: what conntrack remembers
-/// of one (`nf_conntrack_tcp_timeout_close`).
+/// of one (`nf_conntrack_tcp_timeout_close`). After as long a UDP query and its answer give their port to another, if
+/// there is none left.
 pub const QUIET: u64 = 10 * SECOND;
 
 /// How long a flow without packets is remembered.

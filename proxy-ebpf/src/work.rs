@@ -65,6 +65,8 @@ pub struct Search {
     pub count: u32,
     /// Which of them is next.
     pub place: u32,
+    /// How far the one after it is.
+    pub step: u32,
     /// The best of the ports that are taken, host byte order; 0: none can be had.
     pub port: u32,
     /// For how long its holder has been without packets, ns.

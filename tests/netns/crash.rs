@@ -62,12 +62,7 @@ fn loads<const N: usize>(world: &World, transports: [Transport; N]) -> Result<Ve
             .into_iter()
             .flat_map(|ip| transports.map(|transport| (ip, transport)))
         {
-            let plan = if port == 80 {
-                LoadPlan::short(transport, to.at(ip, port))
-            } else {
-                // Short ones from outside would use up the ports to masquerade by: each is held for two minutes.
-                LoadPlan::long(transport, to.at(ip, port))
-            };
+            let plan = LoadPlan::short(transport, to.at(ip, port));
             loads.push(place.peer()?.load(LoadPlan { workers: 1, ..plan })?);
         }
     }

@@ -277,3 +277,39 @@ fn a_rst_frees_a_port_when_nothing_has_followed_it() {
     of::<V4>();
     of::<V6>();
 }
+
+#[test]
+fn the_port_of_a_udp_query_is_free_when_nothing_has_followed_the_answer_but_that_of_a_conversation_is_not() {
+    const RESOLVER: End = (Balancer(1), 53);
+    fn asks<F: TestFamily>(host: &mut Host<F>, client: u8) -> bool {
+        host.node.roll(&[0, 0]);
+        let question = opening::<F>(Protocol::Udp, (Outsider(client), 1), RESOLVER);
+        host.send(Way::In(UPLINK), question).action == Action::Translate
+    }
+    fn is_answered<F: TestFamily>(host: &mut Host<F>) {
+        let reply = data::<F>(Protocol::Udp, (FarPod(1), 8080), (Node, FIRST_PORT));
+        let inside = host.send(Way::In(UPLINK), reply).wire;
+        assert_eq!(host.send(Way::Out(UPLINK), inside).action, Action::Translate);
+    }
+    fn of<F: TestFamily>() {
+        let resolver = service(Protocol::Udp)
+            .at(FrontendKind::LoadBalancer, Balancer(1), 53)
+            .far(FarPod(1), 8080);
+        let mut host = Host::<F>::new(&Fixture::default().with(resolver).one_port());
+        assert!(asks(&mut host, 1));
+        is_answered(&mut host);
+        host.node.pass(QUIET);
+        assert!(!asks(&mut host, 2), "the answer may not have been the last");
+        host.node.pass(1);
+        assert!(asks(&mut host, 2));
+        is_answered(&mut host);
+        assert!(asks(&mut host, 2), "a conversation");
+        host.node.pass(lifetime(Protocol::Udp, Phase::Answered));
+        assert!(!asks(&mut host, 3));
+        host.node.pass(1);
+        assert!(asks(&mut host, 3));
+        assert_eq!(host.maps().live_records::<F>().len(), 1);
+    }
+    of::<V4>();
+    of::<V6>();
+}

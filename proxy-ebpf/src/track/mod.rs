@@ -8,6 +8,7 @@ use proxy_common::{
     family::Family,
     flow::{FlowKey, FlowRecord, FlowRef, Life},
     lifetime::{QUIET, REFRESH, lifetime},
+    net::Protocol,
     phase::{Answer, Direction, Event, Phase, advance},
 };
 
@@ -97,7 +98,7 @@ pub fn opening<F: Parse, N: Tables<F> + Clock>(node: &N, flow: &Flow<'_, F>, seg
     }
 }
 
-/// Whether no packet has come for so long that a RST counts as the connection's own.
+/// Whether no packet has come for so long that a RST counts as the connection's own, and an answer as the last.
 #[inline(always)]
 fn is_quiet<F: Family>(record: &FlowRecord<F>, now: u64) -> bool {
     now.saturating_sub(record.last_seen) > QUIET
@@ -109,11 +110,15 @@ fn is_quiet<F: Family>(record: &FlowRecord<F>, now: u64) -> bool {
 /// place of one in TIME-WAIT. A backend that waits itself accepts the new SYN if its sequence number or its time stamp
 /// is later than the last one's (RFC 6191, RFC 9293 section 3.10.7.4), and answers by an acknowledgement otherwise; the
 /// client's RST then ends the wait, and its second SYN gets through. So the ports do not bound how many short
-/// connections there are in two minutes, only how many there are at once.
+/// connections there are in two minutes, only how many there are at once. UDP says no end: a query has ended if there
+/// was one answer at most and nothing since, a conversation after the least time that a NAT must grant (RFC 4787 REQ-5).
 #[inline(always)]
 pub(crate) fn gives_way<F: Family>(record: &FlowRecord<F>, phase: Phase, now: u64) -> bool {
-    let doubted = phase == Phase::Doubted && is_quiet(record, now);
-    phase.is_over() || doubted || is_past(record, phase, now)
+    let is_udp = record.protocol() == Protocol::Udp;
+    let is_query = is_udp && matches!(phase, Phase::Opening | Phase::Answered);
+    let ended = (is_query || phase == Phase::Doubted) && is_quiet(record, now);
+    let idle = is_udp && is_past(record, Phase::Answered, now);
+    phase.is_over() || ended || idle || is_past(record, phase, now)
 }
 
 /// Notes a packet of a flow: when it was, and what it does to the flow's phase.

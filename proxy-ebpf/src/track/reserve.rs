@@ -143,11 +143,13 @@ fn ports<F: Family, N: Tables<F> + Clock + Entropy>(
 ) -> Result<(), Reason> {
     let config = node.config().ok_or(Reason::PortsExhausted)?;
     let (first, count) = (config.masquerade_first, config.masquerade_count);
-    let place = node.random().checked_rem(count).ok_or(Reason::PortsExhausted)?;
+    let random = || node.random().checked_rem(count).ok_or(Reason::PortsExhausted);
     work.search = Search {
         first,
         count,
-        place,
+        place: random()?,
+        // From one port to its neighbour there would soon be long runs of taken ones, and others free elsewhere.
+        step: random()?.max(1),
         ..Search::default()
     };
     let mut tries = 0;
@@ -171,8 +173,9 @@ fn try_port<F: Family, N: Tables<F> + Clock>(
 ) -> Inserted {
     #[expect(clippy::cast_possible_truncation, reason = "the range lies below 65,536")]
     let number = (work.search.first + work.search.place) as u16;
-    let next = work.search.place + 1;
-    work.search.place = if next >= work.search.count { 0 } else { next };
+    let next = work.search.place + work.search.step;
+    let count = work.search.count;
+    work.search.place = if next >= count { next - count } else { next };
     if !node.is_free_port(number) || !ask(work, Port::new(number)) {
         return Inserted::Exists;
     }
