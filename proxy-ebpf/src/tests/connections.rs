@@ -174,9 +174,9 @@ fn node_with_ports<F: TestFamily>(count: u32) -> Host<F> {
     )
 }
 
-/// Somebody connects, while the dice fall on the first port; the port it gets.
+/// Somebody connects, while the dice fall on the first port and its neighbour as the next; the port it gets.
 fn connects<F: TestFamily>(host: &mut Host<F>, client: End) -> Option<Port> {
-    host.node.roll(&[0, 0]);
+    host.node.roll(&[0, 0, 1]);
     let sent = host.send(Way::In(UPLINK), tcp::<F>(client, BALANCER).syn());
     (sent.action == Action::Translate).then(|| record(host, client, BALANCER).masquerade_port)
 }
