@@ -25,4 +25,4 @@ pub mod schema;
 mod plain;
 
 /// The layout of everything pinned. A change of any type here that is a map's key or value raises it.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;

@@ -21,6 +21,17 @@ const TWICE_SEGMENT_LIFETIME: u64 = 120 * SECOND;
 /// there is none left.
 pub const QUIET: u64 = 10 * SECOND;
 
+/// After how long without packets a closed connection gives its port to another, if there is none left: the second FIN
+/// has been seen by then, but it or what came before it may be lost on its way and sent again.
+pub const CLOSING: u64 = 3 * SECOND;
+
+/// How long a flow must have been without packets before its port is given to another, if there is none left.
+#[inline(always)]
+#[must_use]
+pub fn hold(protocol: Protocol, phase: Phase) -> u64 {
+    HOLDS[core::hint::black_box(place(protocol, phase)) % HOLDS.len()]
+}
+
 /// How long a flow without packets is remembered.
 #[inline(always)]
 #[must_use]
@@ -36,21 +47,40 @@ const fn place(protocol: Protocol, phase: Phase) -> usize {
 }
 
 /// A table and no branches: of branches the verifier would follow each, at each record that the clock hand looks at.
-static LIFETIMES: [u64; 4 * Phase::PLACES] = table();
+static LIFETIMES: [u64; 4 * Phase::PLACES] = table().0;
+static HOLDS: [u64; 4 * Phase::PLACES] = table().1;
 
-const fn table() -> [u64; 4 * Phase::PLACES] {
-    let mut table = [0; 4 * Phase::PLACES];
+/// Lifetimes, and holds.
+const fn table() -> ([u64; 4 * Phase::PLACES], [u64; 4 * Phase::PLACES]) {
+    let (mut lifetimes, mut holds) = ([0; 4 * Phase::PLACES], [u64::MAX; 4 * Phase::PLACES]);
     let mut protocol = 0;
     while protocol < ALL_PROTOCOLS.len() {
         let mut phase = 0;
         while phase < Phase::COUNT {
             let (of, at) = (ALL_PROTOCOLS[protocol], Phase::from_number(phase));
-            table[place(of, at)] = rule(of, at);
+            lifetimes[place(of, at)] = rule(of, at);
+            holds[place(of, at)] = hold_rule(of, at);
             phase += 1;
         }
         protocol += 1;
     }
-    table
+    (lifetimes, holds)
+}
+
+const fn hold_rule(protocol: Protocol, phase: Phase) -> u64 {
+    match (protocol, phase) {
+        // Its contents are those of another flow still.
+        (_, Phase::Claimed) => u64::MAX,
+        // It was refused.
+        (Protocol::Tcp, Phase::Reset) => 0,
+        (Protocol::Tcp, Phase::Closed) => CLOSING,
+        (Protocol::Tcp, Phase::ClientReset | Phase::BackendReset) => QUIET,
+        // A query has ended if there was one answer at most and nothing since, a conversation after the least time that a
+        // NAT must grant (RFC 4787 REQ-5).
+        (Protocol::Udp, Phase::Opening | Phase::Answered) => QUIET,
+        (Protocol::Udp, _) => rule(protocol, Phase::Answered),
+        (Protocol::Tcp | Protocol::Sctp, _) => rule(protocol, phase),
+    }
 }
 
 const ALL_PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
@@ -66,7 +96,7 @@ const fn rule(protocol: Protocol, phase: Phase) -> u64 {
             // Half-closed connections may still carry data one way; kube-proxy gives them 1 h.
             Phase::ClientDone | Phase::BackendDone => 3600 * SECOND,
             // A forged RST must not end a conversation that pauses for a minute.
-            Phase::Closed | Phase::Doubted => TWICE_SEGMENT_LIFETIME,
+            Phase::Closed | Phase::ClientReset | Phase::BackendReset => TWICE_SEGMENT_LIFETIME,
             Phase::Reset => QUIET,
         },
         // RFC 4787 REQ-5: at least 2 min, 5 min recommended; one-way traffic is no conversation.
@@ -78,7 +108,8 @@ const fn rule(protocol: Protocol, phase: Phase) -> u64 {
             | Phase::BackendDone
             | Phase::Closed
             | Phase::Reset
-            | Phase::Doubted => 300 * SECOND,
+            | Phase::ClientReset
+            | Phase::BackendReset => 300 * SECOND,
         },
         // Longer than seven heartbeats of 30 s (RFC 9260 section 16), as conntrack counts.
         Protocol::Sctp => match phase {
@@ -89,7 +120,8 @@ const fn rule(protocol: Protocol, phase: Phase) -> u64 {
             | Phase::BackendDone
             | Phase::Closed
             | Phase::Reset
-            | Phase::Doubted => 210 * SECOND,
+            | Phase::ClientReset
+            | Phase::BackendReset => 210 * SECOND,
         },
     }
 }

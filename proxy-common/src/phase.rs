@@ -34,15 +34,17 @@ pub enum Phase {
     Closed = 6,
     /// TCP: a RST was seen before both sides had been heard: the connection was refused or given up.
     Reset = 7,
-    /// TCP: a RST was seen in a conversation. Nothing tells a forged one from the connection's own but what comes next:
-    /// if the conversation goes on, it is [`Phase::Established`] again; if there is a handshake, it is a new connection
-    /// with the same backend.
-    Doubted = 8,
+    /// TCP: a RST of the client was seen in a conversation. Nothing tells a forged one from the connection's own but what
+    /// comes next: if the client goes on, it is [`Phase::Established`] again; if there is a handshake, it is a new
+    /// connection with the same backend. What the backend had under way when it got the RST says nothing.
+    ClientReset = 8,
+    /// TCP: the same with a RST of the backend.
+    BackendReset = 9,
 }
 
 impl Phase {
     /// How many there are.
-    pub const COUNT: u8 = 9;
+    pub const COUNT: u8 = 10;
 
     /// How many places a table of phases has: whatever [`Phase::COUNT`] needs, rounded up to a power of two.
     pub const PLACES: usize = 16;
@@ -59,7 +61,8 @@ impl Phase {
             5 => Phase::BackendDone,
             6 => Phase::Closed,
             7 => Phase::Reset,
-            8 => Phase::Doubted,
+            8 => Phase::ClientReset,
+            9 => Phase::BackendReset,
             _ => Phase::Claimed,
         }
     }
@@ -69,6 +72,13 @@ impl Phase {
     #[must_use]
     pub const fn is_unanswered(self) -> bool {
         matches!(self, Phase::Claimed | Phase::Opening)
+    }
+
+    /// Whether a conversation may have ended by a RST, or that was forged.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_doubted(self) -> bool {
+        matches!(self, Phase::ClientReset | Phase::BackendReset)
     }
 
     /// Whether the connection has ended by its own account: a new SYN on the same tuple begins another.
@@ -129,20 +139,22 @@ impl Answer {
 
     /// Whether a packet acknowledges it, and no more than 2^16 bytes behind it: what may be sent before the first
     /// acknowledgement is what a window without a scale says (RFC 9293 section 3.1). If the answer was not seen, because
-    /// it took another way, any packet does. Without branches, of which the verifier would follow each.
+    /// it took another way, any packet does, unless a RST was seen (`phase`): who forges SYN and RST would make a
+    /// conversation. Without branches, of which the verifier would follow each.
     #[inline(always)]
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the low half of the word is the sequence number"
     )]
-    pub const fn is_acknowledged_by(self, flags: TcpFlags, acknowledgement: u32) -> bool {
+    pub const fn is_acknowledged_by(self, flags: TcpFlags, acknowledgement: u32, phase: Phase) -> bool {
         let behind = acknowledgement.wrapping_sub(self.0 as u32).wrapping_sub(1);
         // 0 where the upper half is zero, 1 elsewhere.
         let outside = ((behind >> 16) + 0xffff) >> 16;
         let seen = (self.0 >> 32) as u32 & 1;
         let acknowledges = (flags.0 / TcpFlags::ACK) as u32 & 1;
-        (seen ^ 1) | (acknowledges & (outside ^ 1)) != 0
+        let reset = (phase as u32 ^ Phase::Reset as u32).wrapping_sub(1) >> 31;
+        ((seen | reset) ^ 1) | (acknowledges & seen & (outside ^ 1)) != 0
     }
 }
 
@@ -235,28 +247,33 @@ const fn rule(phase: Phase, event: Event) -> Phase {
 
 const fn rule_of_tcp(phase: Phase, event: Event) -> Phase {
     if event.flags.has(TcpFlags::RST) {
-        return after_rst(phase);
+        return after_rst(phase, event.direction);
     }
     let syn = event.flags.has(TcpFlags::SYN);
     match (phase, event.direction) {
         // SYN-ACK, or the data of a connection whose SYN-ACK took another way.
         (Phase::Claimed | Phase::Opening | Phase::Reset, Direction::Reply) => Phase::Answered,
-        // The third packet of the handshake, or what follows it.
-        (Phase::Answered, Direction::Request) if event.acknowledges && !syn => after_data(phase, event),
+        // A short answer to a Fast Open (RFC 7413) ends before the client has acknowledged anything.
+        (Phase::Answered, Direction::Reply) if event.flags.has(TcpFlags::FIN) => Phase::BackendDone,
+        // The third packet of the handshake, or what follows it; a RST before it was not the backend's.
+        (Phase::Answered | Phase::Reset, Direction::Request) if event.acknowledges && !syn => after_data(phase, event),
         // A new connection is answered: the RST was the old one's.
-        (Phase::Doubted, Direction::Reply) if syn => Phase::Answered,
-        // The RST was not the connection's: it goes on.
-        (Phase::Doubted, _) if !syn => after_data(phase, event),
+        (Phase::ClientReset | Phase::BackendReset, Direction::Reply) if syn => Phase::Answered,
+        // The RST was not the sender's: it goes on.
+        (Phase::ClientReset, Direction::Request) | (Phase::BackendReset, Direction::Reply) if !syn => {
+            after_data(phase, event)
+        }
         (Phase::Established | Phase::ClientDone | Phase::BackendDone, _) => after_data(phase, event),
         (other, _) => other,
     }
 }
 
-const fn after_rst(phase: Phase) -> Phase {
-    match phase {
-        Phase::Claimed | Phase::Opening | Phase::Answered | Phase::Reset => Phase::Reset,
-        Phase::Established | Phase::ClientDone | Phase::BackendDone | Phase::Doubted => Phase::Doubted,
-        Phase::Closed => Phase::Closed,
+const fn after_rst(phase: Phase, sender: Direction) -> Phase {
+    match (phase, sender) {
+        (Phase::Claimed | Phase::Opening | Phase::Answered | Phase::Reset, _) => Phase::Reset,
+        (Phase::Established | Phase::ClientDone | Phase::BackendDone, Direction::Request) => Phase::ClientReset,
+        (Phase::Established | Phase::ClientDone | Phase::BackendDone, Direction::Reply) => Phase::BackendReset,
+        (Phase::ClientReset | Phase::BackendReset | Phase::Closed, _) => phase,
     }
 }
 
@@ -271,7 +288,8 @@ const fn after_data(phase: Phase, event: Event) -> Phase {
             | Phase::Established
             | Phase::Closed
             | Phase::Reset
-            | Phase::Doubted => Phase::Established,
+            | Phase::ClientReset
+            | Phase::BackendReset => Phase::Established,
         };
     }
     match (phase, event.direction) {

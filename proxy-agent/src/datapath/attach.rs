@@ -171,6 +171,8 @@ impl Devices {
             self.attached.insert(target.ifindex, target.clone());
             return Ok(());
         }
+        // Should only one of the two succeed, the device must be known as one to be cleaned.
+        self.left.insert(target.ifindex, target.name.clone());
         for direction in Direction::BOTH {
             loaded
                 .ensure(direction.program(target.layer))
@@ -190,8 +192,11 @@ impl Devices {
     /// # Errors
     /// If a pin cannot be removed or the kernel refuses.
     pub fn detach(&mut self, ifindex: u32) -> io::Result<()> {
-        let attached = self.attached.remove(&ifindex).map(|target| target.name);
-        let device = attached.or_else(|| self.left.remove(&ifindex));
+        // A device whose programs could not be taken away stays known: it will be tried again.
+        if let Some(target) = self.attached.remove(&ifindex) {
+            self.left.insert(ifindex, target.name);
+        }
+        let device = self.left.get(&ifindex).cloned();
         for direction in Direction::BOTH.into_iter().rev() {
             match self.way {
                 Way::Tcx => take_away(&self.pins.device_link(ifindex, direction.name()))?,
@@ -202,6 +207,7 @@ impl Devices {
                 }
             }
         }
+        self.left.remove(&ifindex);
         Ok(())
     }
 

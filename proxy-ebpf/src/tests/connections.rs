@@ -5,7 +5,7 @@ use proxy_common::{
     family::{V4, V6},
     flow::{FlowKey, FlowRecord},
     frontend::FrontendKind,
-    lifetime::{QUIET, lifetime},
+    lifetime::{CLOSING, QUIET, lifetime},
     net::{Port, Protocol, Tuple},
     phase::{Phase, TcpFlags},
     reason::Reason,
@@ -21,6 +21,7 @@ use crate::{
         packet::{data, opening, tcp},
         who::{IntoPeer as _, TestFamily, Who, Who::*},
     },
+    track::gives_way,
     verdict::Action,
 };
 
@@ -137,7 +138,8 @@ fn a_connection_that_both_sides_have_ended_gives_way_to_a_new_syn_but_not_to_a_r
 #[case(Protocol::Tcp, Phase::Established)]
 #[case(Protocol::Tcp, Phase::Closed)]
 #[case(Protocol::Tcp, Phase::Reset)]
-#[case(Protocol::Tcp, Phase::Doubted)]
+#[case(Protocol::Tcp, Phase::ClientReset)]
+#[case(Protocol::Tcp, Phase::BackendReset)]
 #[case(Protocol::Udp, Phase::Opening)]
 #[case(Protocol::Sctp, Phase::Opening)]
 fn a_flow_is_known_until_its_lifetime_is_over_and_not_a_moment_longer(
@@ -215,6 +217,7 @@ fn of_ports_whose_connections_have_ended_the_one_is_taken_that_ended_the_longest
         host.node.pass(SECOND);
         let late = tcp::<F>((Outsider(0), 1), BALANCER);
         assert_eq!(host.send(Way::In(UPLINK), late).action, Action::Translate);
+        host.node.pass(CLOSING + 1);
         for n in [1, 2, 0] {
             assert_eq!(connects(&mut host, (Outsider(10 + n), 1)), Some(ports[usize::from(n)]));
         }
@@ -232,10 +235,10 @@ fn short_connections_are_bounded_by_how_many_there_are_at_once() {
     fn of<F: TestFamily>() {
         let mut host = node_with_ports::<F>(4);
         for n in 0..200 {
-            assert!(
-                connects_and_closes(&mut host, (Outsider(7), 1000 + n)).is_some(),
-                "connection {n}"
-            );
+            let port = connects_and_closes(&mut host, (Outsider(7), 1000 + n));
+            assert!(port.is_some(), "connection {n}");
+            // A fourth of them has been closed for long enough then.
+            host.node.pass(CLOSING / 4 + 1);
         }
         assert_eq!(host.maps().live_records::<F>().len(), 4);
     }
@@ -309,6 +312,22 @@ fn the_port_of_a_udp_query_is_free_when_nothing_has_followed_the_answer_but_that
         host.node.pass(1);
         assert!(asks(&mut host, 3));
         assert_eq!(host.maps().live_records::<F>().len(), 1);
+    }
+    of::<V4>();
+    of::<V6>();
+}
+
+#[test]
+fn a_record_that_is_being_opened_gives_no_port_away_whatever_its_former_flow_was() {
+    fn of<F: TestFamily>() {
+        for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {
+            let record = FlowRecord::<F> {
+                protocol: protocol.number(),
+                ..FlowRecord::default()
+            };
+            assert!(!gives_way(&record, Phase::Claimed, u64::MAX), "{protocol:?}");
+            assert!(gives_way(&record, Phase::Answered, u64::MAX), "{protocol:?}");
+        }
     }
     of::<V4>();
     of::<V6>();

@@ -7,8 +7,7 @@ pub mod records;
 use proxy_common::{
     family::Family,
     flow::{FlowKey, FlowRecord, FlowRef, Life},
-    lifetime::{QUIET, REFRESH, lifetime},
-    net::Protocol,
+    lifetime::{QUIET, REFRESH, hold, lifetime},
     phase::{Answer, Direction, Event, Phase, advance},
 };
 
@@ -88,7 +87,7 @@ pub fn opening<F: Parse, N: Tables<F> + Clock>(node: &N, flow: &Flow<'_, F>, seg
     if phase.is_over() && segment.sequence != flow.record.opening_sequence {
         return Opening::Anew;
     }
-    if phase != Phase::Doubted {
+    if !phase.is_doubted() {
         return Opening::No;
     }
     if is_quiet(flow.record, node.now()) && !node.is_eligible(flow.record.endpoint) {
@@ -98,7 +97,7 @@ pub fn opening<F: Parse, N: Tables<F> + Clock>(node: &N, flow: &Flow<'_, F>, seg
     }
 }
 
-/// Whether no packet has come for so long that a RST counts as the connection's own, and an answer as the last.
+/// Whether no packet has come for so long that a RST counts as the connection's own.
 #[inline(always)]
 fn is_quiet<F: Family>(record: &FlowRecord<F>, now: u64) -> bool {
     now.saturating_sub(record.last_seen) > QUIET
@@ -106,19 +105,15 @@ fn is_quiet<F: Family>(record: &FlowRecord<F>, now: u64) -> bool {
 
 /// Whether a port that a flow holds may be taken by another: the flow's connection has ended.
 ///
-/// That is earlier than twice the segment lifetime after the end, and what conntrack does: a new connection takes the
-/// place of one in TIME-WAIT. A backend that waits itself accepts the new SYN if its sequence number or its time stamp
+/// That is earlier than twice the segment lifetime after the end ([`hold`]), and what conntrack does: a new connection
+/// takes the place of one in TIME-WAIT. A backend that waits itself accepts the new SYN if its sequence number or its time stamp
 /// is later than the last one's (RFC 6191, RFC 9293 section 3.10.7.4), and answers by an acknowledgement otherwise; the
 /// client's RST then ends the wait, and its second SYN gets through. So the ports do not bound how many short
-/// connections there are in two minutes, only how many there are at once. UDP says no end: a query has ended if there
-/// was one answer at most and nothing since, a conversation after the least time that a NAT must grant (RFC 4787 REQ-5).
+/// connections there are in two minutes, only how many there are at once.
 #[inline(always)]
 pub(crate) fn gives_way<F: Family>(record: &FlowRecord<F>, phase: Phase, now: u64) -> bool {
-    let is_udp = record.protocol() == Protocol::Udp;
-    let is_query = is_udp && matches!(phase, Phase::Opening | Phase::Answered);
-    let ended = (is_query || phase == Phase::Doubted) && is_quiet(record, now);
-    let idle = is_udp && is_past(record, Phase::Answered, now);
-    phase.is_over() || ended || idle || is_past(record, phase, now)
+    let hold = hold(record.protocol(), phase);
+    hold == 0 || now.saturating_sub(record.last_seen) > hold
 }
 
 /// Notes a packet of a flow: when it was, and what it does to the flow's phase.
@@ -129,30 +124,42 @@ pub fn note<F: Parse, N: Tables<F> + Clock>(node: &N, flow: &Flow<'_, F>, direct
         node.touch(flow.at.index, now);
     }
     let life = flow.life;
-    let phase = advance(
-        life.phase(),
-        Event {
-            protocol: flow.record.protocol(),
-            direction,
-            flags: segment.flags,
-            acknowledges: flow
-                .record
-                .answer
-                .is_acknowledged_by(segment.flags, segment.acknowledgement),
-        },
-    );
+    let phase = after(flow, life.phase(), direction, segment);
     if phase == life.phase() && phase != Phase::Answered {
         return;
     }
-    // Who loses against another packet of the flow leaves the phase to it.
     if phase != life.phase() {
         if !node.exchange_life(flow.at.index, life, life.in_phase(phase)) {
+            note_again(node, flow, direction, segment);
             return;
         }
         node.touch(flow.at.index, now);
     }
     if direction == Direction::Reply {
         note_reply(node, flow, segment);
+    }
+}
+
+/// The phase after a packet.
+#[inline(always)]
+fn after<F: Parse>(flow: &Flow<'_, F>, phase: Phase, direction: Direction, segment: &Segment<F>) -> Phase {
+    let (flags, acknowledgement) = (segment.flags, segment.acknowledgement);
+    let event = Event {
+        protocol: flow.record.protocol(),
+        direction,
+        flags,
+        acknowledges: flow.record.answer.is_acknowledged_by(flags, acknowledgement, phase),
+    };
+    advance(phase, event)
+}
+
+/// Another packet of the flow was faster, as the other side's FIN may be: this one's step comes after that one's.
+#[inline(always)]
+fn note_again<F: Parse, N: Tables<F>>(node: &N, flow: &Flow<'_, F>, direction: Direction, segment: &Segment<F>) {
+    let life = node.life(flow.at.index);
+    if life.sequence() == flow.life.sequence() {
+        let phase = after(flow, life.phase(), direction, segment);
+        node.exchange_life(flow.at.index, life, life.in_phase(phase));
     }
 }
 

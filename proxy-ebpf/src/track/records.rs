@@ -40,7 +40,7 @@ const fn losses() -> [u8; 2 * Phase::PLACES] {
             Phase::Opening => (UNANSWERED, UNANSWERED),
             Phase::Answered => (IDLE, IDLE),
             Phase::Closed | Phase::Reset => (IDLE, LAST),
-            Phase::Doubted => (LAST, LAST),
+            Phase::ClientReset | Phase::BackendReset => (LAST, LAST),
             Phase::Claimed | Phase::Established | Phase::ClientDone | Phase::BackendDone => (NEVER, NEVER),
         };
         table[phase as usize] = plain;

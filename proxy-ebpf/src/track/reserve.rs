@@ -15,6 +15,8 @@ use crate::{
 
 /// How many ports are tried. With half of the range in use towards one backend, one flow in 65,000 finds none.
 const TRIES: u32 = 16;
+/// Of a range so small neighbours are tried.
+const FEW: u32 = 1024;
 
 /// Reserves a key. A key whose flow has expired counts as free.
 #[inline(always)]
@@ -148,8 +150,9 @@ fn ports<F: Family, N: Tables<F> + Clock + Entropy>(
         first,
         count,
         place: random()?,
-        // From one port to its neighbour there would soon be long runs of taken ones, and others free elsewhere.
-        step: random()?.max(1),
+        // From one port to its neighbour there would soon be long runs of taken ones, and others free elsewhere. But of
+        // few ports a stride may meet the same ones again.
+        step: if count < FEW { 1 } else { random()?.max(1) },
         ..Search::default()
     };
     let mut tries = 0;

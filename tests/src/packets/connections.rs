@@ -40,6 +40,7 @@ const SYN_ACK: Packet = Reply(TcpFlags::SYN | TcpFlags::ACK, 5000);
 const ACK: Packet = Request(TcpFlags::ACK, 1001, 5001);
 const DATA: Packet = Reply(TcpFlags::ACK, 5001);
 const RST: Packet = Request(TcpFlags::RST, 77, 0);
+const BACKEND_RST: Packet = Reply(TcpFlags::RST, 77);
 const SYN_OF_ANOTHER: Packet = Request(TcpFlags::SYN, 900_000, 0);
 
 /// A connection whose packets all are translated, on a node with one record.
@@ -104,7 +105,17 @@ fn handshakes<F: TestFamily>() -> Vec<Row<F>> {
             "nor does a packet without an acknowledgement",
             &[SYN, SYN_ACK, Request(0, 1001, 5001)],
         ),
-        goes("nor does a RST and what follows it", &[SYN, SYN_ACK, RST, ACK]),
+        goes("nor does a RST", &[SYN, SYN_ACK, RST]),
+        goes("nor a RST and a blind acknowledgement", &[SYN, SYN_ACK, RST, forged(0)]),
+        goes(
+            "nor a RST and an acknowledgement of an answer that nobody saw",
+            &[SYN, RST, forged(1)],
+        ),
+        stays("a forged RST in a handshake does not end it", &[SYN, SYN_ACK, RST, ACK]),
+        stays(
+            "a backend that ends at once is heard before the handshake is complete",
+            &[SYN, SYN_ACK, Reply(TcpFlags::FIN | TcpFlags::ACK, 5001)],
+        ),
         goes(
             "nor a RST that refuses, and what follows it",
             &[SYN, Reply(TcpFlags::RST | TcpFlags::ACK, 0), ACK, forged(1)],
@@ -123,7 +134,18 @@ fn resets<F: TestFamily>() -> Vec<Row<F>> {
     vec![
         goes("a conversation with a RST is over if nothing follows", &then(&[RST])),
         stays("a conversation that goes on after a RST is one", &then(&[RST, ACK])),
-        stays("so it is if the other side goes on", &then(&[RST, DATA])),
+        stays(
+            "so is one whose backend goes on after its own",
+            &then(&[BACKEND_RST, DATA]),
+        ),
+        goes(
+            "what the backend had under way says nothing about a RST of the client",
+            &then(&[RST, DATA]),
+        ),
+        goes(
+            "nor what the client had under way about one of the backend",
+            &then(&[BACKEND_RST, ACK]),
+        ),
         stays(
             "a forged RST and a forged SYN behind it do not end a conversation",
             &then(&[RST, SYN_OF_ANOTHER, DATA, ACK]),
@@ -206,16 +228,16 @@ fn ports<F: TestFamily>() -> Vec<Row<F>> {
         through(row, (Outsider(7), 4000), TcpFlags::ACK, 1001, 5001)
     };
     vec![
-        freed(
-            "the port of a connection that the client has closed first is another's at once",
+        kept(
+            "the port of a connection that both sides have closed stays its own while their last may be sent again",
             &then(&[client_last, backend_last, ACK]),
         ),
-        freed(
-            "so is that of one that the backend has closed first",
+        kept(
+            "so does that of one that the backend has closed first",
             &then(&[backend_last, client_last, DATA]),
         ),
         freed(
-            "so is that of one that was refused",
+            "the port of a connection that was refused is another's at once",
             &[SYN, Reply(TcpFlags::RST | TcpFlags::ACK, 0)],
         ),
         kept("the port of a conversation stays its own", &conversation),

@@ -111,7 +111,8 @@ const fn phase_name(phase: Phase) -> &'static str {
         Phase::BackendDone => "backend-done",
         Phase::Closed => "closed",
         Phase::Reset => "reset",
-        Phase::Doubted => "doubted",
+        Phase::ClientReset => "client-reset",
+        Phase::BackendReset => "backend-reset",
     }
 }
 
