@@ -1,13 +1,13 @@
 //! External and load-balancer addresses.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use rstest::rstest;
 use serde_json::json;
 use tests::agent::SocketLb;
 use tests::cluster::{PodNetwork, Uplink, World};
 use tests::manifests::{Backend, Service};
 use tests::peer::Transport;
-use tests::plan::{Dual, Ip, cluster_ip, load_balancer};
+use tests::plan::{Dual, Ip, cluster_ip, load_balancer, outside};
 use tests::programmed::{Programmed, TARGET, sees, sees_the_client, serve_at, serve_everywhere, spreads_over};
 
 const PORT: u16 = 80;
@@ -104,7 +104,11 @@ fn a_host_network_backend_may_share_its_address_with_the_load_balancer(#[values(
     let (client, pod) = (&programmed.world.client, programmed.world.pod(0, 0));
     for transport in [Transport::Tcp, Transport::Udp] {
         spreads_over(&["node-a"], client, transport, shared.at(ip, PORT), |_| Ok(()))?;
-        spreads_over(&["node-a"], client, transport, shared.at(ip, TARGET), |_| Ok(()))?;
+        // From a port of its own: a UDP packet straight to an endpoint reserves nothing, and the kernel may give its
+        // socket the port that one to the service has had.
+        let own = outside(2).at(ip, 7000);
+        let direct = client.peer()?.open_from(transport, own, shared.at(ip, TARGET))?;
+        ensure!(direct.opened.server == "node-a", "{:?}", direct.opened);
         spreads_over(&["node-a"], pod, transport, shared.at(ip, PORT), |_| Ok(()))?;
         spreads_over(&["node-a"], pod, transport, cluster_ip(13).at(ip, PORT), |_| Ok(()))?;
     }

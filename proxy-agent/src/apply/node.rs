@@ -479,7 +479,7 @@ mod tests {
             sockets | node_flag::DETECT_NETWORK | node_flag::LOOPBACK_NODE_PORTS
         );
         assert_eq!(v6.flags, sockets);
-        assert_eq!((v4.host_netns, v4.records, v4.masquerade_first), (7, 64, 10_000));
+        assert_eq!((v4.host_netns, v4.records, v4.masquerade_first), (7, 64, 1_024));
     }
 
     #[test]

@@ -26,8 +26,6 @@ impl Default for PortFacts {
 
 /// The API server's default for node ports (`--service-node-port-range`).
 pub const NODE_PORTS: RangeInclusive<u16> = 30_000..=32_767;
-/// Below this the range reaches only if there is little room above: the ports that services are usually given.
-const USUAL: u16 = 10_000;
 /// So many ports make it worth leaving the lower ones alone.
 const ENOUGH: u32 = 4_096;
 /// Ports below this need a privilege.
@@ -69,18 +67,16 @@ impl MasqueradePorts {
 }
 
 fn range(local: &RangeInclusive<u16>) -> (RangeInclusive<u16>, bool) {
-    let gaps = [USUAL, LOWEST].map(|lowest| largest_gap(lowest, local));
-    gaps.into_iter()
-        .flatten()
-        .find(|gap| size(gap) >= ENOUGH)
-        .map_or((USUAL..=NODE_PORTS.start() - 1, true), |gap| (gap, false))
+    largest_gap(local)
+        .filter(|gap| size(gap) >= ENOUGH)
+        .map_or((LOWEST..=NODE_PORTS.start() - 1, true), |gap| (gap, false))
 }
 
-/// The longest run of ports from `lowest` on that neither sockets nor node ports use.
-fn largest_gap(lowest: u16, local: &RangeInclusive<u16>) -> Option<RangeInclusive<u16>> {
+/// The longest run of ports that neither sockets nor node ports use.
+fn largest_gap(local: &RangeInclusive<u16>) -> Option<RangeInclusive<u16>> {
     let mut taken = [local.clone(), NODE_PORTS].map(|range| (u32::from(*range.start()), u32::from(*range.end())));
     taken.sort_unstable();
-    let mut from = u32::from(lowest);
+    let mut from = u32::from(LOWEST);
     let mut gaps = Vec::new();
     for (start, end) in taken.into_iter().chain([(65_536, 65_536)]) {
         gaps.push(from..start.max(from));
@@ -153,12 +149,12 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::as_after_a_start(32_768..=60_999, 10_000..=29_999, false)]
-    #[case::from_the_node_ports_on(20_000..=60_999, 10_000..=19_999, false)]
-    #[case::nearly_everything_above(10_000..=60_999, 61_000..=65_535, false)]
+    #[case::as_after_a_start(32_768..=60_999, 1_024..=29_999, false)]
+    #[case::from_the_node_ports_on(20_000..=60_999, 1_024..=19_999, false)]
+    #[case::nearly_everything_above(10_000..=60_999, 1_024..=9_999, false)]
     #[case::only_low_ports_left(8_000..=65_535, 1_024..=7_999, false)]
-    #[case::everything(1_024..=65_535, 10_000..=29_999, true)]
-    #[case::across_the_node_ports(31_000..=50_000, 10_000..=29_999, false)]
+    #[case::everything(1_024..=65_535, 1_024..=29_999, true)]
+    #[case::across_the_node_ports(31_000..=50_000, 1_024..=29_999, false)]
     #[case::below_the_node_ports(5_000..=29_000, 32_768..=65_535, false)]
     fn masquerade_ports_are_none_of_the_nodes_own(
         #[case] local: RangeInclusive<u16>,
@@ -182,7 +178,7 @@ mod tests {
         };
         let ports = MasqueradePorts::choose(&facts, &BTreeSet::from([10_008]));
         let free = |port: usize| ports.free[port / 64] & (1 << (port % 64)) != 0;
-        let found: Vec<_> = (9_999..10_010).filter(|port| free(*port)).collect();
+        let found: Vec<_> = (10_000..10_010).filter(|port| free(*port)).collect();
         assert_eq!(found, [10_000, 10_002, 10_005, 10_007, 10_009]);
         assert!(!free(30_000) && free(29_999));
     }
