@@ -18,7 +18,7 @@ pub(super) struct Missing {
 }
 
 /// Package and program, by group.
-const PACKAGES: [(Group, &str, &str); 19] = [
+const PACKAGES: [(Group, &str, &str); 20] = [
     (Group::Build, "gcc", "cc"),
     (Group::Netns, "iproute2", "ip"),
     (Group::Netns, "nginx-light", "nginx"),
@@ -36,6 +36,7 @@ const PACKAGES: [(Group, &str, &str); 19] = [
     (Group::Netns, "arping", "arping"),
     (Group::Netns, "traceroute", "traceroute"),
     (Group::Netns, "kmod", "modprobe"),
+    (Group::Cluster, "unzip", "unzip"),
     (Group::Vm, "qemu-system-x86", "qemu-system-x86_64"),
     (Group::Vm, "xz-utils", "xz"),
 ];

@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use super::{Group, Step};
+use super::{Group, Step, go};
 use crate::{process, workspace};
 
 const ETCD_VERSION: &str = "3.6.8";
@@ -84,15 +84,12 @@ fn version_file(folder: &Path, program: &str) -> PathBuf {
 }
 
 fn build(source: &Source) -> Result<()> {
-    if process::find("go").is_none() {
-        bail!("go: not found; the cluster floor builds etcd and Kubernetes with Go 1.26 or newer (https://go.dev/dl)");
-    }
     let folder = folder()?;
     let scratch = folder.join(format!("{}.build", source.programs[0].0));
     fs::create_dir_all(&scratch).with_context(|| format!("{}: cannot be made", scratch.display()))?;
     write_module(source, &scratch)?;
     let packages = source.programs.iter().map(|(_, package)| *package);
-    let mut build = go(&scratch);
+    let mut build = go_in(&scratch);
     process::run(
         build
             .args(["build", "-trimpath", "-ldflags", &linker_flags(source), "-o", "bin/"])
@@ -106,8 +103,8 @@ fn build(source: &Source) -> Result<()> {
     fs::remove_dir_all(&scratch).with_context(|| format!("{}: cannot be removed", scratch.display()))
 }
 
-fn go(folder: &Path) -> Command {
-    let mut go = Command::new(process::find("go").unwrap_or_else(|| "go".into()));
+fn go_in(folder: &Path) -> Command {
+    let mut go = Command::new(go::program().unwrap_or_else(|| "go".into()));
     // The module is made here and complete only after go has added what the programs import.
     go.current_dir(folder)
         .env("GOFLAGS", "-mod=mod")
@@ -160,7 +157,7 @@ fn upstream_go_mod(source: &Source, folder: &Path) -> Result<String> {
     let module = format!("{}@v{}", source.module, source.version);
     println!("setup: downloading {module}");
     fs::write(folder.join("go.mod"), "module fairlead.local/download\n")?;
-    let json = process::output(go(folder).args(["mod", "download", "-json", &module]))?;
+    let json = process::output(go_in(folder).args(["mod", "download", "-json", &module]))?;
     // The answer is an object of strings, one a line; reading one of them needs no JSON library.
     let path = json
         .lines()

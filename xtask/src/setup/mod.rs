@@ -4,6 +4,7 @@
 
 mod apt;
 mod tools;
+mod go;
 mod cluster;
 mod kernels;
 pub(crate) mod ebpf;
@@ -106,7 +107,11 @@ fn plan(groups: &BTreeSet<Group>) -> Plan {
         steps.extend(tools::missing(group));
         match group {
             Group::Build => steps.extend(ebpf::missing()),
-            Group::Cluster => steps.extend(cluster::missing()),
+            Group::Cluster => {
+                let sources = cluster::missing();
+                steps.extend(go::missing().filter(|_| !sources.is_empty()));
+                steps.extend(sources);
+            }
             Group::Vm => steps.extend(kernels::missing()),
             Group::Netns | Group::Checks => {}
         }
