@@ -29,15 +29,23 @@ pub const CLOSING: u64 = 3 * SECOND;
 #[inline(always)]
 #[must_use]
 pub fn hold(protocol: Protocol, phase: Phase) -> u64 {
-    HOLDS[core::hint::black_box(place(protocol, phase)) % HOLDS.len()]
+    look_up(&HOLDS, protocol, phase)
 }
 
 /// How long a flow without packets is remembered.
 #[inline(always)]
 #[must_use]
 pub fn lifetime(protocol: Protocol, phase: Phase) -> u64 {
+    look_up(&LIFETIMES, protocol, phase)
+}
+
+/// Times by protocol and phase.
+type Table = [u64; 4 * Phase::PLACES];
+
+#[inline(always)]
+fn look_up(table: &Table, protocol: Protocol, phase: Phase) -> u64 {
     // The compiler knows which places there are; the verifier must see that no other is read.
-    LIFETIMES[core::hint::black_box(place(protocol, phase)) % LIFETIMES.len()]
+    table[core::hint::black_box(place(protocol, phase)) % table.len()]
 }
 
 /// Where a protocol and a phase stand in the table. The lowest two bits tell the three protocols apart.
@@ -47,11 +55,11 @@ const fn place(protocol: Protocol, phase: Phase) -> usize {
 }
 
 /// A table and no branches: of branches the verifier would follow each, at each record that the clock hand looks at.
-static LIFETIMES: [u64; 4 * Phase::PLACES] = table().0;
-static HOLDS: [u64; 4 * Phase::PLACES] = table().1;
+static LIFETIMES: Table = tables().0;
+static HOLDS: Table = tables().1;
 
 /// Lifetimes, and holds.
-const fn table() -> ([u64; 4 * Phase::PLACES], [u64; 4 * Phase::PLACES]) {
+const fn tables() -> (Table, Table) {
     let (mut lifetimes, mut holds) = ([0; 4 * Phase::PLACES], [u64::MAX; 4 * Phase::PLACES]);
     let mut protocol = 0;
     while protocol < ALL_PROTOCOLS.len() {

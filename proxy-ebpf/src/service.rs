@@ -3,7 +3,7 @@
 use proxy_common::{
     family::Family,
     frontend::{Frontend, FrontendKey, FrontendKind},
-    net::{Peer, Protocol},
+    net::{Peer, Port, Protocol},
     node::address_flag,
 };
 
@@ -28,7 +28,13 @@ pub fn lookup<F: Family>(node: &impl Tables<F>, peer: Peer<F>, protocol: Protoco
     if node.own_address(&peer.address)? & address_flag::NODE_PORTS == 0 {
         return None;
     }
-    dialled(node.frontend(&FrontendKey::node_port(peer.port, protocol))?)
+    at_node_port(node, peer.port, protocol)
+}
+
+/// The service that has a node port, wherever it is dialled.
+#[inline(always)]
+pub fn at_node_port<F: Family>(node: &impl Tables<F>, port: Port, protocol: Protocol) -> Option<Dialled> {
+    dialled(node.frontend(&FrontendKey::node_port(port, protocol))?)
 }
 
 #[inline(always)]

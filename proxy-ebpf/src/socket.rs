@@ -4,7 +4,7 @@
 
 use proxy_common::{
     family::Family,
-    frontend::{FrontendKey, FrontendKind},
+    frontend::FrontendKey,
     lifetime::lifetime,
     net::{Peer, Protocol},
     node::{NodeConfig, node_flag},
@@ -148,11 +148,7 @@ fn lookup<F: Family>(
     if !is_host || config.flags & node_flag::LOOPBACK_NODE_PORTS == 0 {
         return None;
     }
-    let frontend = node.frontend(&FrontendKey::node_port(peer.port, protocol))?;
-    Some(Dialled {
-        service: frontend.service,
-        kind: FrontendKind::NodePort,
-    })
+    service::at_node_port(node, peer.port, protocol)
 }
 
 #[inline(always)]

@@ -6,11 +6,11 @@ use serde_json::json;
 use tests::agent::SocketLb;
 use tests::cluster::{Between, PodNetwork, Uplink, World};
 use tests::manifests::{Backend, Service};
-use tests::peer::{Transport, Why};
+use tests::peer::Transport;
 use tests::plan::{Ip, cluster_ip};
 use tests::programmed::{Programmed, TARGET, sees, sees_the_client, serve_everywhere, spreads_over};
 
-use crate::refused;
+use crate::{is_refused, refused, two_nodes};
 
 const PORT: u16 = 80;
 
@@ -31,12 +31,7 @@ fn a_pod_reaches_every_endpoint_in_every_shape(
     #[values(Between::Routes, Between::Vxlan)] between: Between,
     #[values(SocketLb::Off, SocketLb::Auto, SocketLb::All)] socket_lb: SocketLb,
 ) -> Result<()> {
-    let world = World::two_nodes()
-        .pods(2)
-        .network(network)
-        .between(between)
-        .each(|node| node.uplink = uplink)
-        .build()?;
+    let world = two_nodes(network, uplink, between)?;
     serve_everywhere(&world)?;
     let service = web(&world);
     let programmed = Programmed::start(world, socket_lb, &[service])?;
@@ -83,15 +78,7 @@ fn a_service_without_endpoints_refuses(
     let world = World::one_node().pods(1).build()?;
     let empty = Service::named("empty", cluster_ip(11)).ports(PORT, TARGET);
     let programmed = Programmed::start(world, socket_lb, &[empty])?;
-    for transport in [Transport::Tcp, Transport::Udp] {
-        let to = cluster_ip(11).at(ip, PORT);
-        assert_eq!(
-            refused(programmed.world.pod(0, 0), transport, to)?,
-            Why::Refused,
-            "{transport:?}"
-        );
-    }
-    Ok(())
+    is_refused(programmed.world.pod(0, 0), cluster_ip(11).at(ip, PORT))
 }
 
 #[rstest]

@@ -30,13 +30,31 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use tests::cluster::Place;
+use tests::cluster::{Between, Place, PodNetwork, Uplink, World};
 use tests::peer::{Open, Transport, Why};
 
 /// Whether the full figures are asked for, with nothing else on the machine: `FAIRLEAD_FIGURES=1`. Without it the same
 /// tests take a part of the time and leave room for a busy machine.
 fn figures() -> bool {
     std::env::var_os("FAIRLEAD_FIGURES").is_some()
+}
+
+/// Two nodes with two pods each, of one shape.
+fn two_nodes(network: PodNetwork, uplink: Uplink, between: Between) -> Result<World> {
+    World::two_nodes()
+        .pods(2)
+        .network(network)
+        .between(between)
+        .each(|node| node.uplink = uplink)
+        .build()
+}
+
+/// Nobody answers over TCP or UDP: the node says so at once.
+fn is_refused(from: &Place, to: SocketAddr) -> Result<()> {
+    for transport in [Transport::Tcp, Transport::Udp] {
+        assert_eq!(refused(from, transport, to)?, Why::Refused, "{transport:?}");
+    }
+    Ok(())
 }
 
 /// Opens a conversation that must fail within three seconds and says how it did.

@@ -11,6 +11,8 @@ use tests::plan::{Dual, Ip, in_pod_network};
 use tests::probe::{Capture, Hop, answers_ping, trace, wrong_checksum};
 use tests::servers::{Dns, Iperf, Nginx, dig, stream};
 
+use crate::two_nodes;
+
 const PORT: u16 = 8000;
 const TRANSPORTS: [Transport; 3] = [Transport::Tcp, Transport::Udp, Transport::UdpUnconnected];
 
@@ -28,12 +30,7 @@ fn everyone_reaches_the_pods_of_every_shape(
     #[values(Uplink::Direct, Uplink::BridgePort)] uplink: Uplink,
     #[values(Between::Routes, Between::Vxlan)] between: Between,
 ) -> Result<()> {
-    let world = World::two_nodes()
-        .pods(2)
-        .network(network)
-        .between(between)
-        .each(|node| node.uplink = uplink)
-        .build()?;
+    let world = two_nodes(network, uplink, between)?;
     for ip in Ip::BOTH {
         for server in [world.pod(0, 1), world.pod(1, 0)] {
             let at = server.address.at(ip, PORT);

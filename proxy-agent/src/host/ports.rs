@@ -26,7 +26,7 @@ impl Default for PortFacts {
 
 /// The API server's default for node ports (`--service-node-port-range`).
 pub const NODE_PORTS: RangeInclusive<u16> = 30_000..=32_767;
-/// So many ports make it worth leaving the lower ones alone.
+/// With fewer ports than this, those of sockets are taken into the range too.
 const ENOUGH: u32 = 4_096;
 /// Ports below this need a privilege.
 const LOWEST: u16 = 1_024;

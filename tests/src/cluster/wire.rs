@@ -223,7 +223,6 @@ pub(super) fn pod(
     address: Dual,
     host_device: &str,
 ) -> Result<()> {
-    pod.sysctls(&[("net/ipv4/tcp_tw_reuse", "1")])?;
     veth(pod, "eth0", node, host_device).with_context(|| format!("link of {}", pod.name()))?;
     let mtu = format!("link set eth0 mtu {}\n", plan.mtu);
     let host_mtu = format!("link set {host_device} mtu {}\n", plan.mtu);

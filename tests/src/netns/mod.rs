@@ -42,6 +42,8 @@ impl NetNs {
             ("net/ipv6/conf/default/accept_dad", "0"),
             ("net/ipv6/conf/default/router_solicitations", "0"),
             ("net/ipv4/ping_group_range", "0 2147483647"),
+            // A load of short connections to one address would have used every port within TIME_WAIT's minute.
+            ("net/ipv4/tcp_tw_reuse", "1"),
         ])?;
         made.ip("link set lo up")?;
         Ok(made)

@@ -41,14 +41,26 @@ pub(crate) struct Reading {
     failures: Vec<String>,
     /// Tests of the binary that runs now, until its result line is read.
     running: Option<usize>,
+    /// The test whose output is being read, while it is.
+    telling: Option<String>,
 }
+
+/// So many lines of what a failed test printed go into the summary: a log may keep no more than its end.
+const REASON_LINES: usize = 12;
 
 impl Reading {
     /// Takes one line; lines that are not the harness's are passed over.
     pub(crate) fn line(&mut self, line: &str) {
         if let Some(count) = announced(line) {
             self.close_unfinished();
+            self.telling = None;
             self.running = Some(count);
+        } else if let Some(name) = heading(line) {
+            self.telling = Some(name.to_owned());
+        } else if line == "failures:" || line == "Stack backtrace:" {
+            self.telling = None;
+        } else if let Some(name) = &self.telling {
+            tell(&mut self.failures, name, line);
         } else if let Some(name) = failed(line) {
             self.failures.push(name.to_owned());
         } else if let Some(counts) = Counts::read(line) {
@@ -80,6 +92,23 @@ impl Reading {
                 .push(format!("a binary of {count} tests ended without a result"));
         }
     }
+}
+
+/// Adds a line of what a failed test printed to its entry.
+fn tell(failures: &mut [String], name: &str, line: &str) {
+    let of_test = |failure: &&mut String| failure.lines().next() == Some(name);
+    if let Some(failure) = failures.iter_mut().rfind(of_test)
+        && !line.is_empty()
+        && failure.lines().count() <= REASON_LINES
+    {
+        failure.push_str("\n    ");
+        failure.push_str(line);
+    }
+}
+
+/// The name in `---- NAME stdout ----`, above what a failed test printed.
+fn heading(line: &str) -> Option<&str> {
+    line.strip_prefix("---- ")?.strip_suffix(" stdout ----")
 }
 
 /// The number in `running 3 tests`.
@@ -146,6 +175,34 @@ mod tests {
             "test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
         let tally = read(&["running 1 test", "test a::b ... FAILED", result], false);
         assert_eq!(tally.failures(), ["a::b"]);
+    }
+
+    #[test]
+    fn a_failed_test_says_why_and_no_more_than_that() {
+        let result =
+            "test result: FAILED. 0 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
+        let mut lines = vec![
+            "running 2 tests",
+            "test a ... FAILED",
+            "test b ... FAILED",
+            "",
+            "failures:",
+            "",
+        ];
+        lines.extend([
+            "---- a stdout ----",
+            "Error: no answer",
+            "",
+            "Stack backtrace:",
+            "   0: std",
+            "",
+        ]);
+        lines.extend(["---- b stdout ----"]);
+        lines.extend(["test c ... FAILED"; REASON_LINES + 5]);
+        lines.extend(["", "failures:", "    a", "    b", "", result]);
+        let tally = read(&lines, false);
+        let reason = "\n    test c ... FAILED".repeat(REASON_LINES);
+        assert_eq!(tally.failures(), ["a\n    Error: no answer", &format!("b{reason}")]);
     }
 
     #[test]

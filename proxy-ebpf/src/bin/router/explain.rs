@@ -118,13 +118,7 @@ fn decide_for_host<F: Parse, N: Node<F>>(
     // Of the addresses that no packet from a device may have, only loopback ones are dialled.
     let at_loopback = config.flags & node_flag::LOOPBACK_NODE_PORTS != 0 && tuple.destination.address.never_a_source();
     let dialled = if at_loopback {
-        let frontend = kernel.frontend(&FrontendKey::node_port(tuple.destination.port, tuple.protocol));
-        frontend.and_then(|frontend| {
-            Some(Dialled {
-                service: frontend.service,
-                kind: frontend.kind()?,
-            })
-        })
+        service::at_node_port(kernel, tuple.destination.port, tuple.protocol)
     } else {
         service::lookup(kernel, tuple.destination, tuple.protocol)
     };
