@@ -200,7 +200,7 @@ impl Agent {
     /// Waits until the live maps are what the manifests, or the API server, say.
     ///
     /// # Errors
-    /// With the differences that are left after ten seconds.
+    /// With the differences that are left after [`wait::PATIENCE`].
     pub fn settled(&self) -> Result<()> {
         let node = self.place.label().to_owned();
         let source = self.source.path.to_string_lossy().into_owned();
