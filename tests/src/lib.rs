@@ -17,6 +17,7 @@ pub mod probe;
 pub mod foreign;
 pub mod programmed;
 pub mod packets;
+pub mod measure;
 #[cfg(feature = "cluster")]
 pub mod kernel;
 #[cfg(feature = "cluster")]
