@@ -2,6 +2,7 @@
 
 mod support;
 mod services;
+mod stands;
 mod refusals;
 mod outage;
 mod scale;

@@ -109,6 +109,14 @@ impl Agent {
     /// As [`Agent::start`].
     pub fn resume(&mut self) -> Result<()> {
         self.begin()?;
+        self.ready()
+    }
+
+    /// Waits until it is ready, after [`Agent::begin`].
+    ///
+    /// # Errors
+    /// As [`Agent::start`].
+    pub fn ready(&mut self) -> Result<()> {
         let process = self.process.as_mut().context("fairlead does not run")?;
         let place = &self.place;
         let state = &self.state;

@@ -82,6 +82,18 @@ impl Cgroup {
         processes_below(&self.path)
     }
 
+    /// Stops every process here and below where it is, or lets them go on; waits until that is so.
+    ///
+    /// # Errors
+    /// When it is not after ten seconds.
+    pub fn freeze(&self, frozen: bool) -> Result<()> {
+        let (file, value) = (self.path.join("cgroup.freeze"), if frozen { "1" } else { "0" });
+        fs::write(&file, value).with_context(|| format!("{}", file.display()))?;
+        let events = self.path.join("cgroup.events");
+        let done = || Ok(fs::read_to_string(&events)?.contains(&format!("frozen {value}")));
+        wait::until_true(&format!("cgroup {} frozen: {frozen}", self.path.display()), END, done)
+    }
+
     /// Kills every process here and below, and waits for the last one to be gone.
     ///
     /// # Errors

@@ -24,4 +24,6 @@ pub mod kernel;
 pub mod cost;
 #[cfg(feature = "cluster")]
 pub mod scale;
+#[cfg(feature = "cluster")]
+pub mod bench;
 pub mod demo;

@@ -13,6 +13,7 @@ use nix::sched::{CloneFlags, setns};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
+use super::door::Door;
 use super::object::{admissible, find};
 use crate::cluster::Place;
 
@@ -143,6 +144,11 @@ impl Requests {
             let (api, name) = find(&client, &named)?;
             Ok(serde_json::to_value(api.get(&name).await?)?)
         })
+    }
+
+    /// Lets the processes of another place connect to the server at its address.
+    pub(super) fn open_door(&self, place: &Place) -> Result<Door> {
+        Door::open(&self.runtime, place)
     }
 
     fn client(&self) -> Result<Client> {

@@ -1,10 +1,11 @@
-//! A real API server over a real etcd, in the router's namespace: the nodes reach it over their own network, and no
-//! socket hook of a node is in its way.
+//! A real API server over a real etcd, in the router's namespace or in one of its own: the nodes reach it over their own
+//! network, and no socket hook of a node is in its way.
 
 mod programs;
 mod credentials;
 mod client;
 mod object;
+mod door;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,12 +16,16 @@ use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::cluster::{Place, World};
+use crate::cluster::{Lone, Place, World};
 use crate::manifests::{Service, node};
+use crate::plan;
 use crate::process::{Process, tail};
 use crate::wait;
 use client::Requests;
 use credentials::Credentials;
+
+pub use door::Door;
+pub(crate) use programs::binary;
 
 /// How long a server may take until it answers.
 const START: Duration = Duration::from_secs(60);
@@ -35,6 +40,8 @@ pub struct ApiServer {
     place: Arc<Place>,
     folder: PathBuf,
     credentials: Credentials,
+    // Last, so that both have ended before.
+    _lone: Option<Lone>,
 }
 
 impl ApiServer {
@@ -43,7 +50,38 @@ impl ApiServer {
     /// # Errors
     /// When a program is missing, or does not answer within a minute.
     pub fn start(world: &World) -> Result<Self> {
-        let place = Arc::clone(&world.router);
+        let api = Self::start_at(Arc::clone(&world.router), None)?;
+        api.put_nodes(world)?;
+        Ok(api)
+    }
+
+    /// Starts both in a namespace of their own, for the worlds that [`ApiServer::join`] it, and waits until they answer.
+    ///
+    /// # Errors
+    /// As [`ApiServer::start`].
+    pub fn shared() -> Result<Self> {
+        let lone = Lone::build("api")?;
+        let place = lone.shared();
+        // The address by which every world knows the server, so that one kubeconfig and one certificate serve all.
+        place.netns().ip(&format!("addr add {}/32 dev lo", plan::router().v4))?;
+        Self::start_at(place, Some(lone))
+    }
+
+    /// Makes a shared server reachable in a world, where it would be if it ran there, and creates the world's Nodes.
+    ///
+    /// # Errors
+    /// When the address is taken, or what the server says against a Node.
+    pub fn join(&self, world: &World) -> Result<Door> {
+        let door = self.requests.open_door(&world.router)?;
+        self.put_nodes(world)?;
+        Ok(door)
+    }
+
+    fn put_nodes(&self, world: &World) -> Result<()> {
+        world.nodes.iter().try_for_each(|of| self.put(&node(of)))
+    }
+
+    fn start_at(place: Arc<Place>, lone: Option<Lone>) -> Result<Self> {
         let folder = place.folder().join("apiserver");
         fs::create_dir(&folder).with_context(|| format!("{}", folder.display()))?;
         let credentials = Credentials::make(&folder)?;
@@ -55,11 +93,9 @@ impl ApiServer {
             place,
             folder,
             credentials,
+            _lone: lone,
         };
         api.resume()?;
-        for node in world.nodes.iter().map(node) {
-            api.put(&node)?;
-        }
         Ok(api)
     }
 

@@ -53,7 +53,7 @@ pub(super) fn kube_apiserver(folder: &Path, credentials: &Credentials) -> Result
 }
 
 /// A program of the cluster floor: in the folder that `FAIRLEAD_CLUSTER_BIN` names, or where the set-up puts it.
-fn binary(name: &str) -> Result<PathBuf> {
+pub(crate) fn binary(name: &str) -> Result<PathBuf> {
     let folder = match env::var_os("FAIRLEAD_CLUSTER_BIN") {
         Some(folder) => PathBuf::from(folder),
         None => cache()?.join("fairlead/cluster"),

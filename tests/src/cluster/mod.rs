@@ -2,6 +2,7 @@
 
 mod build;
 mod node;
+mod lone;
 mod place;
 mod scratch;
 mod wire;
@@ -14,6 +15,7 @@ use crate::cgroup::Cgroup;
 use crate::plan::Ip;
 
 pub use build::{Between, NodePlan, PodNetwork, Uplink, WorldPlan};
+pub use lone::Lone;
 pub use node::{Node, Pod};
 pub use place::Place;
 pub use scratch::{leftovers, remove_world};
@@ -67,6 +69,22 @@ impl World {
     pub fn route_outside_to(&self, node: usize, ip: Ip, prefix: &str) -> Result<()> {
         let via = crate::plan::node(node).of(ip);
         self.router.netns().ip(&format!("route replace {prefix} via {via}"))
+    }
+
+    /// Stops every process of the world where it is, until [`World::thaw`].
+    ///
+    /// # Errors
+    /// When the kernel does not within ten seconds.
+    pub fn freeze(&self) -> Result<()> {
+        self.cgroup.freeze(true)
+    }
+
+    /// Lets the processes go on.
+    ///
+    /// # Errors
+    /// When the kernel does not within ten seconds.
+    pub fn thaw(&self) -> Result<()> {
+        self.cgroup.freeze(false)
     }
 
     /// Leaves everything in place when this value goes; [`remove_world`] removes it by its name.

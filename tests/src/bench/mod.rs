@@ -1,0 +1,11 @@
+//! Peers side by side: the same nodes, pods and objects for each of them, and the proof that it is the peer that carries
+//! the traffic.
+
+pub mod peer;
+pub mod host;
+pub mod objects;
+pub mod kube_proxy;
+pub mod rules;
+pub mod proxy;
+pub mod servers;
+pub mod stand;

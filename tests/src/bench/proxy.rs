@@ -1,0 +1,111 @@
+//! The agent of one node, whichever peer it is.
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+
+use super::kube_proxy::KubeProxy;
+use super::objects::{self, Objects};
+use super::peer::Peer;
+use super::rules;
+use crate::agent::Agent;
+use crate::apiserver::ApiServer;
+use crate::cluster::Node;
+use crate::plan::Ip;
+use crate::process::Process;
+
+/// kube-proxy or Fairlead in a node. Dropping it kills the process and leaves what carries its traffic.
+#[derive(Debug)]
+pub enum Proxy {
+    /// kube-proxy.
+    KubeProxy(KubeProxy),
+    /// Fairlead.
+    Fairlead(Agent),
+}
+
+impl Proxy {
+    /// That of a peer for a node, not started; none where the peer has no agent.
+    ///
+    /// # Errors
+    /// When its files cannot be written, or a program that it needs is missing.
+    pub fn of(peer: Peer, node: &Node, api: &ApiServer) -> Result<Option<Self>> {
+        let kubeconfig = api.kubeconfig();
+        if let Some(mode) = peer.kube_proxy() {
+            return Ok(Some(Self::KubeProxy(KubeProxy::of(node, mode, &kubeconfig)?)));
+        }
+        let fairlead = peer.fairlead();
+        Ok(fairlead.map(|socket_lb| Self::Fairlead(Agent::of(node, socket_lb, &[]).following(kubeconfig))))
+    }
+
+    /// Starts it and waits for nothing.
+    ///
+    /// # Errors
+    /// When there is no such program.
+    pub fn begin(&mut self) -> Result<()> {
+        match self {
+            Self::KubeProxy(proxy) => proxy.begin(),
+            Self::Fairlead(agent) => agent.begin(),
+        }
+    }
+
+    /// Waits until it says that it has programmed what there is, and looks whether the last Service is there.
+    ///
+    /// # Errors
+    /// When it ends, is not ready in time, or the Service is missing: with the end of its log.
+    pub fn complete(&mut self, node: &Node, objects: Objects) -> Result<()> {
+        let last = objects.count() - 1;
+        match self {
+            Self::KubeProxy(proxy) => {
+                proxy.synced()?;
+                for ip in Ip::BOTH {
+                    let listed = rules::services(node, proxy.mode(), ip)?;
+                    ensure!(listed.contains(&last), "{}: no rules of {ip}", objects::name(last));
+                }
+                Ok(())
+            }
+            Self::Fairlead(agent) => {
+                agent.ready()?;
+                let name = format!("default/{}", objects::name(last));
+                let listed = agent.ask(&["get", "services", "--service", &name])?;
+                let any = listed.as_array().is_some_and(|rows| !rows.is_empty());
+                ensure!(any, "{name}: not in the maps");
+                Ok(())
+            }
+        }
+    }
+
+    /// The process, while it runs.
+    pub fn process(&self) -> Option<&Process> {
+        match self {
+            Self::KubeProxy(proxy) => proxy.process(),
+            Self::Fairlead(agent) => agent.process(),
+        }
+    }
+
+    /// Kills it with SIGKILL; what carries its traffic stays.
+    ///
+    /// # Errors
+    /// When it had ended by itself.
+    pub fn crash(&mut self) -> Result<()> {
+        match self {
+            Self::KubeProxy(proxy) => proxy.crash(),
+            Self::Fairlead(agent) => agent.crash(),
+        }
+    }
+
+    /// Stops the process where it is, or lets it go on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn hold(&self, held: bool) -> Result<()> {
+        let signal = if held { Signal::SIGSTOP } else { Signal::SIGCONT };
+        self.process().context("the agent does not run")?.signal(signal)
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        match self {
+            Self::KubeProxy(proxy) => proxy.log(),
+            Self::Fairlead(agent) => agent.log(),
+        }
+    }
+}
