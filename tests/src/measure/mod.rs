@@ -3,3 +3,14 @@
 //! Nothing here knows how a cluster is built: the agent's own binary could link it.
 
 pub mod results;
+pub mod file;
+pub mod statistics;
+pub mod verdict;
+pub mod analysis;
+pub mod words;
+pub mod document;
+pub mod findings;
+pub mod report;
+
+#[cfg(test)]
+mod tests;

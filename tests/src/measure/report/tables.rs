@@ -1,0 +1,108 @@
+//! Every figure of a run as tables: a case has a part, each of its places a table.
+
+use super::{Analysis, HEADLINE_HOST};
+use crate::measure::analysis::{Row, Table, unique};
+use crate::measure::document::{Block, Grid};
+use crate::measure::results::{State, Subject};
+use crate::measure::verdict::Pair;
+use crate::measure::words::{self, NONE};
+
+/// Hosts in the order to show them: that of the headlines first.
+pub(super) fn hosts<'a>(analysis: &Analysis<'a>) -> Vec<&'a str> {
+    let mut hosts = unique(analysis.results.series.iter().map(|series| &series.subject.host[..]));
+    hosts.sort_by_key(|host| match *host {
+        HEADLINE_HOST => 0,
+        "" => 1,
+        _ => 2,
+    });
+    hosts
+}
+
+/// The tables of a host.
+pub(super) fn chapter(analysis: &Analysis<'_>, host: &str) -> Vec<Block> {
+    let title = match host {
+        "" => "Tables: of no host in particular".to_owned(),
+        host => format!("Tables: host {host}"),
+    };
+    let mut blocks = vec![Block::Heading(title)];
+    for case in analysis.cases() {
+        let of_case = |table: &&Table<'_>| table.series.subject.case == case && table.series.subject.host == host;
+        let tables: Vec<_> = analysis.tables.iter().filter(of_case).collect();
+        if tables.is_empty() {
+            continue;
+        }
+        blocks.push(Block::Part(case.to_owned()));
+        for route in unique(tables.iter().map(|table| words::route(&table.series.subject))) {
+            let of_route: Vec<_> = tables
+                .iter()
+                .filter(|table| words::route(&table.series.subject) == route)
+                .collect();
+            let grid = grid(analysis, &of_route);
+            let title = format!("{case}: {}", if route.is_empty() { "all" } else { &route });
+            blocks.push(Block::Folded(title, vec![Block::Table(grid)]));
+        }
+    }
+    blocks
+}
+
+const HEAD: [&str; 9] = [
+    "metric",
+    "services",
+    "peer",
+    "median [95 % interval]",
+    "rounds",
+    "to direct",
+    "to best kube-proxy",
+    "verdict",
+    "smallest difference",
+];
+
+fn grid(analysis: &Analysis<'_>, tables: &[&&Table<'_>]) -> Grid {
+    let mut rows = Vec::new();
+    for table in tables {
+        let metric = &table.series.metric;
+        let Subject { services, .. } = table.series.subject;
+        for (at, row) in table.rows.iter().enumerate() {
+            let peer = &analysis.results.peers[at];
+            let mut cells = vec![
+                format!("{}, {}", metric.name, metric.unit),
+                words::figure(f64::from(services)),
+                peer.name.clone(),
+            ];
+            cells.extend(match &row.median {
+                Some(_) => figures(row, table.best == Some(at)),
+                None => nothing(&peer.state),
+            });
+            rows.push(cells);
+        }
+    }
+    Grid {
+        head: HEAD.to_vec(),
+        rows,
+    }
+}
+
+fn figures(row: &Row, is_best: bool) -> [String; 6] {
+    let pair = |pair: &Option<Pair>| pair.as_ref().map(|pair| words::ratio_estimate(&pair.ratio));
+    let none = || NONE.to_owned();
+    let judged = row.to_best.as_ref();
+    [
+        row.median.as_ref().map_or_else(none, words::estimate),
+        row.median.map_or_else(none, |median| median.samples.to_string()),
+        pair(&row.to_direct).unwrap_or_else(none),
+        pair(&row.to_best).unwrap_or_else(|| if is_best { "is the best".to_owned() } else { none() }),
+        judged.map_or_else(none, |pair| pair.verdict.to_string()),
+        judged.and_then(|pair| pair.smallest).map_or_else(none, words::percent),
+    ]
+}
+
+/// The row of a peer that has no figure here: it is not left out.
+fn nothing(state: &State) -> [String; 6] {
+    let why = match state {
+        State::Measured => "not measured here".to_owned(),
+        State::Absent(why) => why.clone(),
+        State::Failed(_) => "failed, see the findings".to_owned(),
+    };
+    let none = || NONE.to_owned();
+    [why, "0".to_owned(), none(), none(), none(), none()]
+}
