@@ -19,6 +19,8 @@ use super::{Failure, Open, Transport, Why};
 pub enum LoadKind {
     /// Opens a conversation, exchanges `bytes` and closes.
     Short,
+    /// Opens a conversation, which ends with the server's first answer, and closes.
+    Once,
     /// Opens one conversation and keeps exchanging `bytes` in it; opens another only after a failure.
     Long,
     /// Connects a datagram socket and closes it: not one packet, but whatever hooks there are on `connect`.
@@ -42,6 +44,8 @@ pub struct LoadPlan {
     pub within: Duration,
     /// Whether the report lists every opening.
     pub record: bool,
+    /// Whether the report lists how long every exchange took.
+    pub times: bool,
 }
 
 /// When a conversation was opened, by the clock that all processes of the machine share, and who answered.
@@ -72,6 +76,10 @@ pub struct LoadReport {
     pub longest: Duration,
     /// Every opening, when the plan asks for it.
     pub openings: Vec<Opening>,
+    /// How long every exchange took, in nanoseconds, when the plan asks for it.
+    pub times: Vec<u64>,
+    /// From the start until the load was told to stop.
+    pub lasted: Duration,
 }
 
 impl LoadPlan {
@@ -85,6 +93,7 @@ impl LoadPlan {
             bytes: 64,
             within: Duration::from_secs(3),
             record: false,
+            times: false,
         }
     }
 
@@ -115,15 +124,20 @@ impl LoadReport {
         self.first_failure = self.first_failure.take().or(other.first_failure);
         self.longest = self.longest.max(other.longest);
         self.openings.extend(other.openings);
+        self.times.extend(other.times);
+        self.lasted = self.lasted.max(other.lasted);
     }
 
-    fn success(&mut self, server: &str, took: Duration) {
+    fn success(&mut self, plan: &LoadPlan, server: &str, took: Duration) {
         self.completed += 1;
         match self.answered_by.get_mut(server) {
             Some(count) => *count += 1,
             None => drop(self.answered_by.insert(server.to_owned(), 1)),
         }
         self.longest = self.longest.max(took);
+        if plan.times {
+            self.times.push(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        }
     }
 
     fn failure(&mut self, failure: &Failure) {
@@ -135,6 +149,7 @@ impl LoadReport {
 /// A load that runs until it is stopped.
 #[derive(Debug)]
 pub struct Running {
+    begun: Instant,
     shared: Arc<Shared>,
     workers: Vec<thread::JoinHandle<LoadReport>>,
 }
@@ -160,8 +175,9 @@ pub fn start(plan: &LoadPlan) -> Running {
         let (plan, shared) = (plan.clone(), Arc::clone(&shared));
         thread::spawn(move || work(&plan, &shared))
     };
+    let begun = Instant::now();
     let workers = (0..plan.workers).map(worker).collect();
-    Running { shared, workers }
+    Running { begun, shared, workers }
 }
 
 impl Running {
@@ -173,7 +189,10 @@ impl Running {
     /// Lets every worker finish what it has begun, and adds up.
     pub fn stop(self) -> LoadReport {
         self.shared.stop.store(true, Ordering::Relaxed);
-        let mut total = LoadReport::default();
+        let mut total = LoadReport {
+            lasted: self.begun.elapsed(),
+            ..LoadReport::default()
+        };
         for worker in self.workers {
             total.merge(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
@@ -229,13 +248,15 @@ fn converse(plan: &LoadPlan, shared: &Shared, report: &mut LoadReport) -> io::Re
             local: opened.local,
         });
     }
-    session.exchange(plan.bytes, plan.within)?;
-    report.success(&opened.server, begin.elapsed());
+    if plan.kind != LoadKind::Once {
+        session.exchange(plan.bytes, plan.within)?;
+    }
+    report.success(plan, &opened.server, begin.elapsed());
     shared.completed.fetch_add(1, Ordering::Relaxed);
     while plan.kind == LoadKind::Long && !shared.stopped() {
         let begin = Instant::now();
         let server = session.exchange(plan.bytes, plan.within)?;
-        report.success(server.as_deref().unwrap_or(&opened.server), begin.elapsed());
+        report.success(plan, server.as_deref().unwrap_or(&opened.server), begin.elapsed());
         shared.completed.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())

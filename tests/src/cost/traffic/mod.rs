@@ -172,7 +172,7 @@ impl Probe {
         })?;
         load.goes_on(match self.talk.kind {
             LoadKind::Short => exchanges.div_ceil(10),
-            LoadKind::Long | LoadKind::Dial => exchanges,
+            LoadKind::Once | LoadKind::Long | LoadKind::Dial => exchanges,
         })?;
         let report = load.stop()?;
         ensure!(report.failures() == 0, "{}: {:?}", self.talk.name, report.first_failure);
