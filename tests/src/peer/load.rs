@@ -40,6 +40,8 @@ pub struct LoadPlan {
     pub workers: usize,
     /// The size of a message.
     pub bytes: usize,
+    /// From the begin of one attempt to that of the next, at least; without, the next follows at once.
+    pub every: Option<Duration>,
     /// How long an attempt may take before it counts as failed.
     pub within: Duration,
     /// Whether the report lists every opening.
@@ -91,6 +93,7 @@ impl LoadPlan {
             kind: LoadKind::Short,
             workers: 4,
             bytes: 64,
+            every: None,
             within: Duration::from_secs(3),
             record: false,
             times: false,
@@ -203,6 +206,7 @@ impl Running {
 fn work(plan: &LoadPlan, shared: &Shared) -> LoadReport {
     let mut report = LoadReport::default();
     while !shared.stopped() {
+        let begun = Instant::now();
         if let Err(error) = converse(plan, shared, &mut report) {
             let failure = Failure::from(error);
             report.failure(&failure);
@@ -210,6 +214,9 @@ fn work(plan: &LoadPlan, shared: &Shared) -> LoadReport {
                 // Refusals come at once; a worker that repeats them without a pause takes the processor from the rest.
                 thread::sleep(Duration::from_millis(5));
             }
+        }
+        if let Some(every) = plan.every {
+            thread::sleep(every.saturating_sub(begun.elapsed()));
         }
     }
     report
