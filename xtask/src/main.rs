@@ -9,6 +9,7 @@ mod vm;
 mod tidy;
 mod deny;
 mod demo;
+mod bench;
 mod process;
 mod workspace;
 
@@ -48,6 +49,13 @@ enum Task {
         #[arg(long, conflicts_with = "keep")]
         down: bool,
     },
+    /// Measure Fairlead side by side with kube-proxy, or compare two such runs; `bench --help` says more
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Flags of the comparison
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -67,5 +75,6 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test { floor, filter } => test::command(floor, filter.as_deref()),
         Task::Tidy => tidy::command().map(|()| ExitCode::SUCCESS),
         Task::Demo { keep, down } => demo::command(keep, down),
+        Task::Bench { arguments } => bench::command(&arguments),
     }
 }

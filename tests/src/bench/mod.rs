@@ -1,6 +1,15 @@
 //! Peers side by side: the same nodes, pods and objects for each of them, and the proof that it is the peer that carries
 //! the traffic.
 
+pub mod case;
+pub mod plan;
+mod load;
+mod ends;
+mod pin;
+mod rounds;
+mod progress;
+mod control;
+pub mod run;
 pub mod peer;
 pub mod host;
 pub mod objects;

@@ -117,7 +117,20 @@ impl Stand {
         Ok(())
     }
 
-    /// Waits until both agents have programmed everything.
+    /// Starts the agent of the client's node alone, and waits for nothing.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn begin_here(&mut self, api: &ApiServer) -> Result<()> {
+        self.agents.clear();
+        if let Some(mut agent) = Proxy::of(self.plan.peer, self.world.node(0), api)? {
+            agent.begin()?;
+            self.agents.push(agent);
+        }
+        Ok(())
+    }
+
+    /// Waits until its agents have programmed everything.
     ///
     /// # Errors
     /// When one does not: with the end of its log.

@@ -18,7 +18,7 @@ pub use build::{Between, NodePlan, PodNetwork, Uplink, WorldPlan};
 pub use lone::Lone;
 pub use node::{Node, Pod};
 pub use place::Place;
-pub use scratch::{leftovers, remove_world};
+pub use scratch::{leftovers, remove_own_worlds, remove_world};
 
 use scratch::Scratch;
 

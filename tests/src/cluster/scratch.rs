@@ -144,6 +144,16 @@ pub fn remove_world(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Removes every unnamed world that this process has made.
+///
+/// # Errors
+/// As [`remove_world`].
+pub fn remove_own_worlds() -> Result<()> {
+    let own = format!("{TEST_PREFIX}{}-", std::process::id());
+    let mut names = names_in(Path::new(FOLDERS), &own).into_iter();
+    names.try_for_each(|name| remove_world(&name))
+}
+
 fn sweep_dead_runs() {
     for name in names_in(Path::new(FOLDERS), TEST_PREFIX) {
         let process = name

@@ -3,6 +3,7 @@
 //! Nothing here knows how a cluster is built: the agent's own binary could link it.
 
 pub mod results;
+pub mod machine;
 pub mod file;
 pub mod statistics;
 pub mod verdict;

@@ -153,6 +153,19 @@ impl Results {
         self.peers.iter().filter(move |peer| peer.kind == kind)
     }
 
+    /// What became of a peer; nothing where there is none of that name.
+    pub fn state(&self, peer: &str) -> Option<&State> {
+        let is_it = |entrant: &&Entrant| entrant.name == peer;
+        self.peers.iter().find(is_it).map(|entrant| &entrant.state)
+    }
+
+    /// Notes what became of a peer.
+    pub fn set_state(&mut self, peer: &str, state: State) {
+        if let Some(entrant) = self.peers.iter_mut().find(|entrant| entrant.name == peer) {
+            entrant.state = state;
+        }
+    }
+
     /// Adds a sample of a peer.
     pub fn add(&mut self, subject: &Subject, metric: &Metric, peer: &str, sample: f64) {
         let at = match self

@@ -47,6 +47,11 @@ pub struct Load<'a> {
 pub type Outcome<T> = std::result::Result<T, Failure>;
 
 impl Peer {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(crate) fn start(place: &Place) -> Result<Self> {
         let mut command = place.command(binary()?)?;
         let (process, input, output) = Process::start_piped(&mut command, &place.log("peer"))?;

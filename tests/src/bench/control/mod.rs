@@ -1,0 +1,155 @@
+//! The control plane: how soon an agent has programmed what there is, how soon it follows, and what it takes for that.
+//!
+//! One agent at a time, on the client's node alone; each has an API server of its own with the same objects.
+
+mod follow;
+mod spent;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::objects::{Objects, Use};
+use super::peer::Peer;
+use super::plan::{self, Options};
+use super::stand::{Stand, StandPlan};
+use crate::apiserver::ApiServer;
+use crate::measure::results::{Better, Metric, Results, Subject};
+use crate::peer::{Open, Transport};
+use crate::plan::Ip;
+use crate::wait;
+use follow::LAST_CASE;
+use spent::Spent;
+
+/// How long an agent may take for everything: kube-proxy in mode iptables takes minutes for many Services.
+const COMPLETE: Duration = Duration::from_secs(1200);
+/// How long one attempt to reach a Service may take.
+const ATTEMPT: Duration = Duration::from_millis(100);
+/// Services that are tried for the whole list, from its begin to its end.
+const TRIED: usize = 20;
+
+/// Measures one peer's agent with a plan's objects and adds what it found.
+///
+/// # Errors
+/// When the agent does not get ready, or does not follow.
+pub(super) fn measure(stand: StandPlan, options: &Options, results: &mut Results) -> Result<()> {
+    let mut sheet = Sheet {
+        plan: stand,
+        host: plan::host(stand.host),
+        results,
+    };
+    let few = Objects {
+        services: 2,
+        ..stand.objects
+    };
+    let api = ApiServer::shared()?;
+    few.create(&api, 0)?;
+    created(StandPlan { objects: few, ..stand }, &api, &mut sheet)?;
+    started(&api, options, &mut sheet)
+}
+
+/// Whether a run has this already: what is measured last is there.
+pub(super) fn is_measured(peer: Peer, objects: Objects, results: &Results) -> bool {
+    results.series.iter().any(|series| {
+        let subject = &series.subject;
+        let same = (subject.services as usize, subject.endpoints as usize) == (objects.services, objects.endpoints);
+        same && subject.case == LAST_CASE && !series.samples(peer.name()).is_empty()
+    })
+}
+
+/// Where the values of one peer go.
+struct Sheet<'a> {
+    plan: StandPlan,
+    host: &'static str,
+    results: &'a mut Results,
+}
+
+impl Sheet<'_> {
+    fn add(&mut self, case: &str, name: &str, unit: &str, value: f64) {
+        let objects = self.plan.objects;
+        let subject = Subject {
+            case: case.to_owned(),
+            path: "agent of one node".to_owned(),
+            family: String::new(),
+            host: self.host.to_owned(),
+            services: u32::try_from(objects.services).unwrap_or(u32::MAX),
+            endpoints: u32::try_from(objects.endpoints).unwrap_or(u32::MAX),
+            position: String::new(),
+        };
+        let metric = Metric {
+            name: name.to_owned(),
+            unit: unit.to_owned(),
+            better: Better::Lower,
+        };
+        self.results.add(&subject, &metric, self.plan.peer.name(), value);
+    }
+
+    fn add_spent(&mut self, case: &str, spent: &Spent) {
+        self.add(case, "processor", "s", spent.processor);
+        self.add(case, "agent's memory, highest", "MB", spent.memory);
+        self.add(case, "kernel's memory", "MB", spent.kernel);
+    }
+}
+
+/// Services are created as fast as the server takes them, while the agent runs: until the last one answers.
+fn created(few: StandPlan, api: &ApiServer, sheet: &mut Sheet<'_>) -> Result<()> {
+    let mut stand = Stand::without_agents(few, api)?;
+    let before = Spent::kernel_of(&stand)?;
+    stand.begin_here(api)?;
+    stand.complete()?;
+    let all = sheet.plan.objects;
+    let begin = Instant::now();
+    all.create(api, few.objects.count())?;
+    let created = begin.elapsed();
+    answers(&stand, all, all.count() - 1)?;
+    everything_answers(&stand, all)?;
+    let followed = begin.elapsed();
+    sheet.add("create", "the server's time", "s", created.as_secs_f64());
+    sheet.add("create", "until all answer", "s", followed.as_secs_f64());
+    sheet.add_spent("create", &Spent::by(&stand, before)?);
+    Ok(())
+}
+
+/// The agent starts where everything is there already, then follows changes.
+fn started(api: &ApiServer, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
+    let mut stand = Stand::without_agents(sheet.plan, api)?;
+    let before = Spent::kernel_of(&stand)?;
+    let begin = Instant::now();
+    stand.begin_here(api)?;
+    answers(&stand, sheet.plan.objects, 0)?;
+    sheet.add("cold-start", "first answer", "s", begin.elapsed().as_secs_f64());
+    everything_answers(&stand, sheet.plan.objects)?;
+    sheet.add("cold-start", "all answer", "s", begin.elapsed().as_secs_f64());
+    stand.complete()?;
+    sheet.add_spent("cold-start", &Spent::by(&stand, before)?);
+    follow::changes(&stand, api, options, sheet)
+}
+
+/// Waits until Service `n` answers the client over IPv4, as HTTP.
+fn answers(stand: &Stand, objects: Objects, n: usize) -> Result<()> {
+    let how = Open {
+        transport: Transport::Http,
+        to: stand.target(n % objects.count(), Use::Http, Ip::V4),
+        from: None,
+        within: ATTEMPT,
+    };
+    let peer = stand.client().peer()?;
+    wait::until(&format!("service {n} answers"), COMPLETE, || {
+        let opened = peer.try_open(how.clone())?;
+        opened.map(|_| Some(())).context("no answer")
+    })
+}
+
+/// Services of the whole list answer, the last one among them.
+fn everything_answers(stand: &Stand, objects: Objects) -> Result<()> {
+    let count = objects.count();
+    (1..=TRIED).try_for_each(|part| answers(stand, objects, (count * part / TRIED).max(1) - 1))
+}
+
+/// Whether a peer has an agent to measure here: modes that differ in the data path alone have the same one.
+pub(super) fn has_own_agent(peer: Peer) -> bool {
+    match peer {
+        Peer::IptablesNft | Peer::IptablesLegacy | Peer::Nftables | Peer::Ipvs | Peer::Fairlead => true,
+        Peer::Direct | Peer::Control | Peer::FairleadStack | Peer::FairleadSocket => false,
+    }
+}

@@ -1,0 +1,201 @@
+//! What a run measures, and on what.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::case::{Case, Path};
+use super::host::Host;
+use super::peer::Peer;
+use super::stand::Position;
+use crate::cluster::{Between, PodNetwork};
+use crate::measure::results::Subject;
+use crate::plan::Ip;
+
+/// What is asked for on the command line.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Little of everything, in less than ten minutes.
+    pub quick: bool,
+    /// Who takes part, in the report's order.
+    pub peers: Vec<Peer>,
+    /// Numbers of services, ascending.
+    pub services: Vec<u32>,
+    /// Endpoints of each.
+    pub endpoints: u32,
+    /// The loads that are measured.
+    pub cases: Vec<Case>,
+    /// Whether agents are measured: how soon they start and follow.
+    pub agents: bool,
+    /// Where the report goes.
+    pub out: PathBuf,
+    /// The command line that repeats the run.
+    pub command: String,
+}
+
+/// Measured rounds: fewer than seven make intervals that mean little.
+pub(super) const ROUNDS: u32 = 7;
+
+/// A set of stands that are up together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    pub(super) host: Host,
+    pub(super) network: PodNetwork,
+    pub(super) between: Between,
+    pub(super) services: u32,
+    /// Whether every case is measured, or those alone that tell most.
+    pub(super) whole: bool,
+}
+
+/// One thing to measure of every stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Task {
+    pub(super) case: Case,
+    pub(super) path: Path,
+    pub(super) ip: Ip,
+    pub(super) position: Position,
+}
+
+impl Block {
+    /// Whether it is one of those that the report begins with: those of every number of services.
+    pub(super) fn is_headline(&self) -> bool {
+        (self.host, self.network, self.between) == (Host::AsANode, PodNetwork::Bridge, Between::Routes)
+    }
+}
+
+impl Options {
+    /// Every sample, kept while the run goes on.
+    pub(super) fn file(&self) -> PathBuf {
+        self.out.join("results.json")
+    }
+
+    /// How long one sample takes.
+    pub(super) fn sample(&self) -> Duration {
+        Duration::from_millis(if self.quick { 500 } else { 1000 })
+    }
+
+    /// The headline's host with every number of services, then what another host or shape changes.
+    pub(super) fn blocks(&self) -> Vec<Block> {
+        let main = |&services| Block {
+            host: Host::AsANode,
+            network: PodNetwork::Bridge,
+            between: Between::Routes,
+            services,
+            whole: !self.quick,
+        };
+        let mut blocks: Vec<_> = self.services.iter().map(main).collect();
+        if !self.quick {
+            // One number of services: what the host and the shape change does not depend on it.
+            let typical = Block {
+                whole: false,
+                ..main(&self.typical())
+            };
+            blocks.push(Block {
+                host: Host::Bare,
+                ..typical
+            });
+            blocks.push(Block {
+                network: PodNetwork::Routed,
+                ..typical
+            });
+            blocks.push(Block {
+                between: Between::Vxlan,
+                ..typical
+            });
+        }
+        blocks
+    }
+
+    /// The number of services where everything is measured: 1,000, or the nearest below.
+    fn typical(&self) -> u32 {
+        let few = self.services.iter().rfind(|&&services| services <= 1000);
+        few.or_else(|| self.services.first()).copied().unwrap_or(1)
+    }
+
+    /// What is measured in a block.
+    pub(super) fn tasks(&self, block: &Block) -> Vec<Task> {
+        let everything = block.whole && block.services == self.typical();
+        let mut tasks = Vec::new();
+        let mut add = |case, path, ip, position| {
+            let task = Task {
+                case,
+                path,
+                ip,
+                position,
+            };
+            if self.cases.contains(&case) && !tasks.contains(&task) {
+                tasks.push(task);
+            }
+        };
+        for (case, path) in CORE {
+            add(case, path, Ip::V4, Position::Last);
+        }
+        if block.whole {
+            Position::ALL
+                .into_iter()
+                .for_each(|position| add(Case::TcpShort, Path::PodNear, Ip::V4, position));
+        }
+        if everything {
+            for (ip, path, &case) in all() {
+                add(case, path, ip, Position::Last);
+            }
+        }
+        tasks
+    }
+}
+
+/// What tells most.
+const CORE: [(Case, Path); 5] = [
+    (Case::TcpShort, Path::PodNear),
+    (Case::TcpRequest, Path::PodNear),
+    (Case::UdpFlows, Path::PodNear),
+    (Case::TcpShort, Path::OutsideFar),
+    (Case::TcpShort, Path::PodToPod),
+];
+
+fn all() -> impl Iterator<Item = (Ip, Path, &'static Case)> {
+    use clap::ValueEnum;
+    let of_path = |ip| Path::ALL.into_iter().map(move |path| (ip, path));
+    let ways = Ip::BOTH.into_iter().flat_map(of_path);
+    ways.flat_map(|(ip, path)| Case::value_variants().iter().map(move |case| (ip, path, case)))
+}
+
+impl Task {
+    pub(super) fn subject(&self, block: &Block, endpoints: u32) -> Subject {
+        let shape = match (block.network, block.between) {
+            (PodNetwork::Bridge, Between::Routes) => "",
+            (PodNetwork::Bridge, Between::Vxlan) => ", VXLAN between nodes",
+            (PodNetwork::Routed, Between::Routes) => ", routed pods",
+            (PodNetwork::Routed, Between::Vxlan) => ", routed pods, VXLAN between nodes",
+            (_, Between::Tunnels) => ", tunnels between nodes",
+        };
+        let position = match self.path {
+            Path::PodToPod => "",
+            Path::PodNear | Path::PodFar | Path::Node | Path::OutsideNear | Path::OutsideFar => position(self.position),
+        };
+        Subject {
+            case: self.case.name(),
+            path: format!("{}{shape}", self.path.title()),
+            family: self.ip.to_string(),
+            host: host(block.host).to_owned(),
+            services: block.services,
+            endpoints,
+            position: position.to_owned(),
+        }
+    }
+}
+
+fn position(position: Position) -> &'static str {
+    match position {
+        Position::First => "first",
+        Position::Middle => "middle",
+        Position::Last => "last",
+    }
+}
+
+/// As the report says it.
+pub(super) fn host(host: Host) -> &'static str {
+    match host {
+        Host::Bare => "bare",
+        Host::AsANode => "as a node is",
+    }
+}

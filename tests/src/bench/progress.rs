@@ -1,0 +1,49 @@
+//! How far a run is, for the person who waits.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::peer::Peer;
+use super::plan::{Options, ROUNDS};
+use crate::measure::results::Subject;
+
+/// One bar over all samples of the run, with the time that is left.
+#[derive(Debug)]
+pub(super) struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// For a run of so many tasks.
+    pub(super) fn of(options: &Options, tasks: usize) -> Self {
+        let samples = tasks as u64 * u64::from(ROUNDS + 1) * options.peers.len() as u64;
+        let bar = ProgressBar::new(samples);
+        let template = "{elapsed_precise} [{bar:30}] {pos}/{len} samples, {eta_precise} left; {wide_msg}";
+        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar }
+    }
+
+    /// Something that is no sample.
+    pub(super) fn tell(&self, what: &str) {
+        if self.bar.is_hidden() {
+            println!("{what}");
+        } else {
+            self.bar.println(what);
+        }
+    }
+
+    /// A sample begins.
+    pub(super) fn measuring(&mut self, subject: &Subject, peer: Peer) {
+        self.bar.set_message(format!("{peer}: {subject}"));
+        self.bar.inc(1);
+    }
+
+    /// A task that an earlier run did.
+    pub(super) fn skip(&mut self, samples: u64) {
+        self.bar.inc(samples);
+    }
+
+    /// Takes the bar away.
+    pub(super) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,74 @@
+//! The rounds: every stand in each, in another order each time.
+
+use anyhow::Result;
+
+use super::ends;
+use super::load::Ends;
+use super::pin::CLIENTS;
+use super::plan::{Options, ROUNDS, Task};
+use super::progress::Progress;
+use super::stand::Stand;
+use crate::measure::results::{Metric, Results, State, Subject};
+
+/// Measures one task of all stands and adds the samples to the results. A stand that fails drops out of the list, the
+/// reason goes to its peer's row.
+pub(super) fn measure(
+    task: Task,
+    subject: &Subject,
+    options: &Options,
+    stands: &mut Vec<Stand>,
+    results: &mut Results,
+    progress: &mut Progress,
+) {
+    let mut failures = Vec::new();
+    let mut taken: Vec<Vec<Taken>> = stands.iter().map(|_| Vec::new()).collect();
+    let mut random = fastrand::Rng::with_seed(results.run.seed.wrapping_add(results.series.len() as u64));
+    let ends: Vec<_> = stands.iter().map(|stand| resolve(task, stand)).collect();
+    // The first round warms caches, neighbour tables and flow tables up, and does not count.
+    for round in 0..=ROUNDS {
+        let mut order: Vec<usize> = (0..stands.len()).collect();
+        random.shuffle(&mut order);
+        for at in order {
+            if failures.iter().any(|(failed, _)| *failed == at) {
+                continue;
+            }
+            progress.measuring(subject, stands[at].plan.peer);
+            match sample(task, &stands[at], &ends[at], options) {
+                Ok(values) if round > 0 => taken[at].push(values),
+                Ok(_) => {}
+                Err(error) => failures.push((at, format!("{subject}: {error:#}"))),
+            }
+        }
+    }
+    drop(ends);
+    for (stand, values) in stands.iter().zip(taken) {
+        for (metric, value) in values.into_iter().flatten() {
+            results.add(subject, &metric, stand.plan.peer.name(), value);
+        }
+    }
+    failures.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    for (at, reason) in failures {
+        let stand = stands.remove(at);
+        results.set_state(stand.plan.peer.name(), State::Failed(reason));
+    }
+}
+
+/// What one sample gave.
+type Taken = Vec<(Metric, f64)>;
+
+/// The rules are read here, while no round is under way.
+fn resolve<'a>(task: Task, stand: &'a Stand) -> Result<Ends<'a>> {
+    stand.resume()?;
+    let ends = ends::of(task, stand, CLIENTS);
+    stand.pause()?;
+    ends
+}
+
+/// One sample of one stand, whose processes alone run meanwhile.
+fn sample(task: Task, stand: &Stand, ends: &Result<Ends<'_>>, options: &Options) -> Result<Taken> {
+    let ends = ends.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+    stand.resume()?;
+    let values = task.case.sample(ends, options.sample());
+    stand.pause()?;
+    values
+}

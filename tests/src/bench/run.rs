@@ -1,0 +1,214 @@
+//! A run from its options to its report.
+
+use std::fs;
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Error, Result, ensure};
+use nix::sys::signal::{SigSet, Signal};
+
+use super::objects::Objects;
+use super::peer::Peer;
+use super::plan::{Block, Options, ROUNDS, Task};
+use super::progress::Progress;
+use super::stand::{Stand, StandPlan};
+use super::{control, pin, rounds};
+use crate::apiserver::ApiServer;
+use crate::cluster::remove_own_worlds;
+use crate::measure::results::{Entrant, Kind, Results, Run, SCHEMA, State};
+use crate::measure::{findings, machine, report};
+
+/// Measures what is asked for and writes the report; says whether everything that should have a row has one.
+///
+/// A run that was stopped goes on where it was, when it is asked for again with the same words.
+///
+/// # Errors
+/// When nothing can be measured at all, or the report cannot be written.
+pub fn run(options: &Options) -> Result<bool> {
+    ensure!(
+        thread::available_parallelism()?.get() > 1,
+        "clients and servers need a processor each: this machine has one"
+    );
+    fs::create_dir_all(&options.out).with_context(|| format!("{}: cannot be made", options.out.display()))?;
+    remove_on_interrupt()?;
+    let mut results = begun(options)?;
+    let blocks = options.blocks();
+    let mut progress = Progress::of(options, blocks.iter().map(|block| options.tasks(block).len()).sum());
+    for block in blocks {
+        measure(block, options, &mut results, &mut progress)?;
+    }
+    progress.end();
+    results.run.complete = true;
+    results.save(&options.file())?;
+    report::write(&results, &options.out)?;
+    println!("{}", findings::page(&results));
+    println!("the report: {}", options.out.join("report.html").display());
+    let missing = findings::missing_rows(&results);
+    missing.iter().for_each(|what| eprintln!("bench: {what}"));
+    let failed = results.peers.iter().any(|peer| matches!(peer.state, State::Failed(_)));
+    Ok(missing.is_empty() && !failed)
+}
+
+/// From here on an interrupt removes every namespace before it ends the run; what was measured is in its file.
+fn remove_on_interrupt() -> Result<()> {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGINT);
+    signals.add(Signal::SIGTERM);
+    signals.thread_block()?;
+    thread::spawn(move || {
+        let signal = signals.wait();
+        eprintln!("\ninterrupted, cleaning up; the same command goes on from here");
+        // What is still being made when the first look is taken is found by the second.
+        for _ in 0..2 {
+            if let Err(error) = remove_own_worlds() {
+                eprintln!("bench: {error:#}");
+            }
+        }
+        std::process::exit(128 + signal.map_or(Signal::SIGINT as i32, |signal| signal as i32))
+    });
+    Ok(())
+}
+
+/// An unfinished run of the same command in the same folder, or a new one.
+fn begun(options: &Options) -> Result<Results> {
+    if let Ok(earlier) = Results::load(&options.file())
+        && !earlier.run.complete
+        && earlier.run.command == options.command
+    {
+        println!("going on with the run in {}", options.out.display());
+        return Ok(earlier);
+    }
+    let began = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    Ok(Results {
+        schema: SCHEMA,
+        machine: machine::facts(),
+        run: Run {
+            command: options.command.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            began,
+            rounds: ROUNDS,
+            sample_ms: u64::try_from(options.sample().as_millis())?,
+            seed: began,
+            complete: false,
+        },
+        peers: options.peers.iter().map(|&peer| entrant(peer)).collect(),
+        series: Vec::new(),
+    })
+}
+
+fn entrant(peer: Peer) -> Entrant {
+    Entrant {
+        name: peer.name().to_owned(),
+        kind: match peer {
+            Peer::Direct => Kind::Ceiling,
+            Peer::Control => Kind::Control,
+            Peer::IptablesNft | Peer::IptablesLegacy | Peer::Nftables | Peer::Ipvs => Kind::KubeProxy,
+            Peer::FairleadStack | Peer::FairleadSocket | Peer::Fairlead => Kind::Fairlead,
+        },
+        title: peer.to_string(),
+        state: peer.absent().map_or(State::Measured, State::Absent),
+    }
+}
+
+/// Stands everybody up, has each prove itself, and measures what an earlier run has not.
+fn measure(block: Block, options: &Options, results: &mut Results, progress: &mut Progress) -> Result<()> {
+    let tasks = left(block, options, results, progress);
+    if !tasks.is_empty() {
+        loads(block, &tasks, options, results, progress)?;
+    }
+    // An agent does the same on every host.
+    if options.agents && block.is_headline() {
+        agents(block, options, results, progress)?;
+    }
+    Ok(())
+}
+
+fn loads(
+    block: Block,
+    tasks: &[Task],
+    options: &Options,
+    results: &mut Results,
+    progress: &mut Progress,
+) -> Result<()> {
+    progress.tell(&format!("{} services: starting the peers", block.services));
+    let objects = objects(block, options);
+    let api = ApiServer::shared()?;
+    objects.create(&api, 0)?;
+    let mut stands = Vec::new();
+    for &peer in &options.peers {
+        if results.state(peer.name()) != Some(&State::Measured) {
+            continue;
+        }
+        match stand(plan(peer, block, objects), &api) {
+            Ok(stand) => stands.push(stand),
+            Err(error) => failed(peer, &error, results, progress),
+        }
+    }
+    for &task in tasks {
+        let subject = task.subject(&block, options.endpoints);
+        rounds::measure(task, &subject, options, &mut stands, results, progress);
+        results.save(&options.file())?;
+    }
+    Ok(())
+}
+
+/// The tasks of a block that have no samples yet.
+fn left(block: Block, options: &Options, results: &Results, progress: &mut Progress) -> Vec<Task> {
+    let mut tasks = options.tasks(&block);
+    tasks.retain(|task| {
+        let subject = task.subject(&block, options.endpoints);
+        let done = results.series.iter().any(|series| series.subject == subject);
+        if done {
+            progress.skip(options.peers.len() as u64 * u64::from(ROUNDS + 1));
+        }
+        !done
+    });
+    tasks
+}
+
+/// Measures the agents one after the other.
+fn agents(block: Block, options: &Options, results: &mut Results, progress: &mut Progress) -> Result<()> {
+    let objects = objects(block, options);
+    for &peer in options.peers.iter().filter(|peer| control::has_own_agent(**peer)) {
+        let measured = control::is_measured(peer, objects, results);
+        if measured || results.state(peer.name()) != Some(&State::Measured) {
+            continue;
+        }
+        progress.tell(&format!("{} services: the agent of {peer}", block.services));
+        if let Err(error) = control::measure(plan(peer, block, objects), options, results) {
+            failed(peer, &error, results, progress);
+        }
+        results.save(&options.file())?;
+    }
+    Ok(())
+}
+
+fn failed(peer: Peer, error: &Error, results: &mut Results, progress: &Progress) {
+    progress.tell(&format!("{peer} failed: {error:#}"));
+    results.set_state(peer.name(), State::Failed(format!("{error:#}")));
+}
+
+fn objects(block: Block, options: &Options) -> Objects {
+    Objects {
+        services: block.services as usize,
+        endpoints: options.endpoints as usize,
+    }
+}
+
+fn plan(peer: Peer, block: Block, objects: Objects) -> StandPlan {
+    StandPlan {
+        peer,
+        host: block.host,
+        network: block.network,
+        between: block.between,
+        objects,
+    }
+}
+
+/// A peer that carries its traffic itself, at rest.
+fn stand(plan: StandPlan, api: &ApiServer) -> Result<Stand> {
+    let stand = Stand::start(plan, api)?;
+    pin::pin(&stand)?;
+    stand.pause()?;
+    Ok(stand)
+}

@@ -1,0 +1,125 @@
+//! Fairlead beside kube-proxy; see `tests::bench`. `cargo xtask bench` sets up and builds what it needs and starts it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+use tests::bench::case::Case;
+use tests::bench::peer::Peer;
+use tests::bench::plan::Options;
+use tests::bench::run::run;
+
+/// Measures Fairlead side by side with kube-proxy in all its modes, on the same machine, nodes, pods and Services.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench", args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Task>,
+    #[command(flatten)]
+    options: Flags,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Say what is slower and what is faster in a second run than in a first
+    Compare {
+        /// The results.json of the first run
+        old: PathBuf,
+        /// The results.json of the second run
+        new: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Flags {
+    /// A little of everything, in less than ten minutes
+    #[arg(long)]
+    quick: bool,
+    /// Who takes part; everyone if none is named
+    #[arg(long, value_delimiter = ',')]
+    peers: Vec<Peer>,
+    /// Numbers of Services [default: 1,100,1000,10000; with --quick 100]
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=30_000))]
+    services: Vec<u32>,
+    /// Endpoints of each Service
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    endpoints: u32,
+    /// What is measured; everything if nothing is named
+    #[arg(long, value_delimiter = ',', value_parser = asked)]
+    cases: Vec<Asked>,
+    /// Where the report goes
+    #[arg(long, default_value = "target/bench")]
+    out: PathBuf,
+}
+
+/// Something to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Load(Case),
+    /// How soon agents start and follow, and what they take for it
+    Agents,
+}
+
+fn asked(text: &str) -> Result<Asked, String> {
+    if text == "agents" {
+        return Ok(Asked::Agents);
+    }
+    Case::from_str(text, false).map(Asked::Load).map_err(|_| {
+        let names = Case::value_variants().iter().filter_map(Case::to_possible_value);
+        let names: Vec<String> = names.map(|value| value.get_name().to_owned()).collect();
+        format!("no such case; there are {}, agents", names.join(", "))
+    })
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        Some(Task::Compare { old, new }) => {
+            println!("{old:?}{new:?}");
+            Ok(true)
+        }
+        None => run(&arguments.options.into()),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl From<Flags> for Options {
+    fn from(mut flags: Flags) -> Self {
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        let default: &[u32] = if flags.quick { &[100] } else { &[1, 100, 1000, 10_000] };
+        if flags.services.is_empty() {
+            flags.services = default.to_vec();
+        }
+        flags.services.sort_unstable();
+        flags.services.dedup();
+        let all = |named: Vec<Peer>| if named.is_empty() { Peer::ALL.to_vec() } else { named };
+        let everything = flags.cases.is_empty();
+        let loads = flags.cases.iter().filter_map(|asked| match asked {
+            Asked::Load(case) => Some(*case),
+            Asked::Agents => None,
+        });
+        let cases = if everything {
+            Case::value_variants().to_vec()
+        } else {
+            loads.collect()
+        };
+        Self {
+            quick: flags.quick,
+            peers: all(flags.peers),
+            services: flags.services,
+            endpoints: flags.endpoints,
+            cases,
+            agents: everything || flags.cases.contains(&Asked::Agents),
+            out: flags.out,
+            command: format!("cargo xtask bench {}", words.join(" ")).trim_end().to_owned(),
+        }
+    }
+}

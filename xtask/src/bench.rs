@@ -1,0 +1,39 @@
+//! `cargo xtask bench`: set-up and build, then the comparison itself, which is a program of the tests crate.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+
+use crate::setup::{self, Group};
+use crate::{build, process, workspace};
+
+/// Runs the comparison with the arguments as they were given; its exit code is the answer.
+///
+/// # Errors
+/// What is missing and cannot be installed, or a failed build.
+pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
+    let only_reads = arguments.first().is_some_and(|word| word == "compare")
+        || arguments.iter().any(|word| ["-h", "--help"].contains(&&word[..]));
+    let groups: &[Group] = if only_reads {
+        &[Group::Build]
+    } else {
+        &[Group::Build, Group::Netns, Group::Cluster]
+    };
+    setup::require(groups)?;
+    let mut bins = process::cargo();
+    bins.current_dir(workspace::root());
+    // What puts the load on must not be slower than it has to be.
+    process::run(bins.args(["build", "--quiet", "--release", "--package", "tests", "--bins"]))?;
+    let mut bench = Command::new(workspace::target().join("release/bench"));
+    if !only_reads {
+        build::agent()?;
+        bench.env("FAIRLEAD", workspace::agent());
+        bench.env("FAIRLEAD_CLUSTER_BIN", setup::cluster_folder()?);
+    }
+    let status = bench
+        .args(arguments)
+        .status()
+        .context("the comparison cannot be started")?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    Ok(ExitCode::from(code))
+}
