@@ -37,6 +37,8 @@ pub struct Row {
     pub to_direct: Option<Pair>,
     /// Against the best kube-proxy mode of this series; none for that mode itself.
     pub to_best: Option<Pair>,
+    /// A mode of Fairlead against each kube-proxy mode that has values, with its index.
+    pub to_each: Vec<(usize, Pair)>,
 }
 
 impl<'a> Analysis<'a> {
@@ -119,10 +121,17 @@ fn table<'a>(results: &Results, series: &'a Series) -> Table<'a> {
             .map(|control| control.value);
         Some(Pair::new(&ours, &theirs, over(a, b)?, of_control, series.metric.better))
     };
+    let each = |at: usize| match results.peers[at].kind {
+        Kind::Fairlead => modes(results)
+            .filter_map(|mode| Some((mode, pair(at, Some(mode))?)))
+            .collect(),
+        Kind::Ceiling | Kind::Control | Kind::KubeProxy => Vec::new(),
+    };
     let row = |at: usize| Row {
         median: spreads[at].as_ref().map(Spread::estimate),
         to_direct: pair(at, direct),
         to_best: pair(at, best),
+        to_each: each(at),
     };
     Table {
         series,
@@ -134,12 +143,16 @@ fn table<'a>(results: &Results, series: &'a Series) -> Table<'a> {
 
 /// The kube-proxy mode with the best median.
 fn best(results: &Results, series: &Series, spreads: &[Option<Spread>]) -> Option<usize> {
-    let modes = (0..spreads.len()).filter(|at| results.peers[*at].kind == Kind::KubeProxy);
-    let medians = modes.filter_map(|at| Some((at, spreads[at].as_ref()?.value)));
+    let medians = modes(results).filter_map(|at| Some((at, spreads[at].as_ref()?.value)));
     let order = |a: &(usize, f64), b: &(usize, f64)| a.1.total_cmp(&b.1);
     let best = match series.metric.better {
         Better::Higher => medians.max_by(order),
         Better::Lower => medians.min_by(order),
     };
     best.map(|(at, _)| at)
+}
+
+/// Indices of the kube-proxy modes.
+fn modes(results: &Results) -> impl Iterator<Item = usize> {
+    (0..results.peers.len()).filter(|at| results.peers[*at].kind == Kind::KubeProxy)
 }

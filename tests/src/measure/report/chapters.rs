@@ -1,6 +1,8 @@
 //! The report, chapter by chapter.
 
-use super::{Analysis, HEADLINE_HOST, method, tables};
+use anyhow::Result;
+
+use super::{Analysis, HEADLINE_HOST, method, plots, tables};
 use crate::measure::analysis::unique;
 use crate::measure::document::{Block, Grid};
 use crate::measure::findings;
@@ -10,7 +12,7 @@ use crate::measure::words;
 /// What stands above everything.
 pub(super) const TITLE: &str = "Fairlead and kube-proxy, side by side";
 
-/// The report without drawings, and with the tables of the headlines' host alone.
+/// The report without drawings, and with the tables of the headlines alone: small enough for a code host to show.
 pub(super) fn brief(analysis: &Analysis<'_>) -> Vec<Block> {
     let mut blocks = beginning(analysis);
     let (shown, left): (Vec<_>, Vec<_>) = tables::hosts(analysis)
@@ -19,19 +21,31 @@ pub(super) fn brief(analysis: &Analysis<'_>) -> Vec<Block> {
     let (shown, left) = if shown.is_empty() { (left, shown) } else { (shown, left) };
     shown
         .iter()
-        .for_each(|host| blocks.extend(tables::chapter(analysis, host)));
-    if !left.is_empty() {
-        let left = left.join(", ");
-        blocks.push(Block::Text(format!(
-            "Drawings, and the tables of the other hosts ({left}), are in report.html; every sample is in results.csv."
-        )));
-    }
+        .for_each(|host| blocks.extend(tables::chapter(analysis, host, true)));
+    let left = match left.is_empty() {
+        true => String::new(),
+        false => format!(" and of the other hosts ({})", left.join(", ")),
+    };
+    blocks.push(Block::Text(format!(
+        "Drawings, and the tables of latencies{left}, are in report.html; every sample is in results.csv."
+    )));
     blocks.extend(end(analysis));
     blocks
 }
 
+/// The whole report.
+pub(super) fn full(analysis: &Analysis<'_>) -> Result<Vec<Block>> {
+    let mut blocks = beginning(analysis);
+    blocks.extend(plots::chapter(analysis)?);
+    for host in tables::hosts(analysis) {
+        blocks.extend(tables::chapter(analysis, host, false));
+    }
+    blocks.extend(end(analysis));
+    Ok(blocks)
+}
+
 /// Findings, and what was compared.
-pub(super) fn beginning(analysis: &Analysis<'_>) -> Vec<Block> {
+fn beginning(analysis: &Analysis<'_>) -> Vec<Block> {
     let mut blocks = findings::blocks(analysis);
     let results = analysis.results;
     blocks.push(Block::Heading("What was compared".to_owned()));
@@ -51,7 +65,7 @@ pub(super) fn beginning(analysis: &Analysis<'_>) -> Vec<Block> {
 }
 
 /// The method, the machine and how to repeat it.
-pub(super) fn end(analysis: &Analysis<'_>) -> Vec<Block> {
+fn end(analysis: &Analysis<'_>) -> Vec<Block> {
     let results = analysis.results;
     let mut blocks = method::chapter(results);
     blocks.push(Block::Heading("The machine".to_owned()));
@@ -100,7 +114,11 @@ fn measured(analysis: &Analysis<'_>, case: &str) -> Vec<String> {
     let metrics = of_case
         .iter()
         .map(|series| format!("{} ({})", series.metric.name, series.metric.unit));
-    let routes = of_case.iter().map(|series| words::route(&series.subject));
+    let paths = unique(of_case.iter().map(|series| &series.subject.path[..]));
+    let sides = of_case
+        .iter()
+        .flat_map(|series| [&series.subject.family[..], &series.subject.position]);
+    let sides: Vec<_> = unique(sides).into_iter().filter(|side| !side.is_empty()).collect();
     let mut services = unique(of_case.iter().map(|series| series.subject.services));
     services.sort_unstable();
     let services = services.iter().map(|number| words::figure(f64::from(*number)));
@@ -108,7 +126,7 @@ fn measured(analysis: &Analysis<'_>, case: &str) -> Vec<String> {
     vec![
         case.to_owned(),
         unique(metrics).join(", "),
-        unique(routes).join("; "),
+        format!("{} ({})", paths.join("; "), sides.join(", ")),
         services.collect::<Vec<_>>().join(", "),
         hosts.join(", "),
     ]

@@ -28,11 +28,11 @@ fn measured(results: &Results) -> Vec<String> {
         ),
         "A peer counts only after it was proved that its rules carry the traffic and that no other peer's are there."
             .to_owned(),
-        "Hosts: `bare` has no connection tracking and no bridge netfilter; `as a node is` has both, and the masquerade \
+        "Hosts: bare has no connection tracking and no bridge netfilter; as a node is has both, and the masquerade \
          rule of a pod network. The findings are of the second."
             .to_owned(),
-        "`direct` is pod to pod without any service: the ceiling. `control` is the same a second time: what it differs \
-         by from `direct` is the error of the run itself."
+        "direct is pod to pod without any service: the ceiling. control is the same a second time: what it differs \
+         by from direct is the error of the run itself."
             .to_owned(),
     ]
 }
@@ -62,7 +62,7 @@ fn computed() -> Vec<String> {
          difference of just that size would be found about every second time."
             .to_owned(),
         format!(
-            "The control over all cases, and of each case, is the geometric mean of its ratios to `direct`. Where it is \
+            "The control over all cases, and of each case, is the geometric mean of its ratios to direct. Where it is \
              off by more than {limit}, the report begins with that."
         ),
         "No correction is made for the number of rows: of a hundred rows without any difference, a few may be called one. \

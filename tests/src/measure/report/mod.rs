@@ -2,8 +2,10 @@
 
 mod chapters;
 mod csv;
+mod html;
 mod markdown;
 mod method;
+mod plots;
 mod tables;
 
 use std::path::Path;
@@ -19,6 +21,7 @@ pub fn write(results: &Results, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
     let analysis = Analysis::of(results);
     let files = [
+        ("report.html", html::of(chapters::TITLE, &chapters::full(&analysis)?)),
         ("report.md", markdown::of(chapters::TITLE, &chapters::brief(&analysis))),
         ("results.csv", csv::of(results)),
     ];

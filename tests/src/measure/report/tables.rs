@@ -18,15 +18,19 @@ pub(super) fn hosts<'a>(analysis: &Analysis<'a>) -> Vec<&'a str> {
     hosts
 }
 
-/// The tables of a host.
-pub(super) fn chapter(analysis: &Analysis<'_>, host: &str) -> Vec<Block> {
+/// The tables of a host: all, or without the latencies of cases that are about something else.
+pub(super) fn chapter(analysis: &Analysis<'_>, host: &str, headlines: bool) -> Vec<Block> {
     let title = match host {
         "" => "Tables: of no host in particular".to_owned(),
         host => format!("Tables: host {host}"),
     };
     let mut blocks = vec![Block::Heading(title)];
     for case in analysis.cases() {
-        let of_case = |table: &&Table<'_>| table.series.subject.case == case && table.series.subject.host == host;
+        let of_case = |table: &&Table<'_>| {
+            let subject = &table.series.subject;
+            let is_shown = !headlines || analysis.is_headline(case, &table.series.metric);
+            subject.case == case && subject.host == host && is_shown
+        };
         let tables: Vec<_> = analysis.tables.iter().filter(of_case).collect();
         if tables.is_empty() {
             continue;

@@ -27,3 +27,30 @@ fn a_report_has_every_file_and_every_sample() {
         assert!(markdown.contains(row), "{row}");
     }
 }
+
+/// The page stays in the target folder: it is also there to be looked at.
+#[test]
+fn the_page_of_a_run_of_real_size_needs_nothing_but_itself() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/measure-report");
+    let mut results = fixture::results(Plan { cases: 12, ..PLAN });
+    results.peers[8].title = "<script src=\"https://example.org/x.js\">".to_owned();
+    results.series[0].subject.path = "a < b & \"c\"".to_owned();
+    report::write(&results, &folder).expect("written");
+    results.save(&folder.join("results.json")).expect("saved");
+    let page = std::fs::read_to_string(folder.join("report.html")).expect("read");
+    for load in ["<script", "<link", "<img", "<iframe", "@import", "url(", "src="] {
+        let escaped = page.matches("&lt;script src=&quot;").count();
+        let found = page.matches(load).count() - if load == "src=" { escaped } else { 0 };
+        assert_eq!(found, 0, "{load}");
+    }
+    assert!(page.contains("default-src 'none'") && page.contains("a &lt; b &amp; &quot;c&quot;"));
+    assert_eq!(page.matches("<svg ").count(), page.matches("</svg>").count());
+    for (open, close) in [
+        ("<details>", "</details>"),
+        ("<table>", "</table>"),
+        ("<figure>", "</figure>"),
+    ] {
+        assert_eq!(page.matches(open).count(), page.matches(close).count(), "{open}");
+        assert!(page.contains(open), "{open}");
+    }
+}
