@@ -94,7 +94,7 @@ impl Sheet<'_> {
 /// Services are created as fast as the server takes them, while the agent runs: until the last one answers.
 fn created(few: StandPlan, api: &ApiServer, sheet: &mut Sheet<'_>) -> Result<()> {
     let mut stand = Stand::without_agents(few, api)?;
-    let before = Spent::kernel_of(&stand)?;
+    let before = Spent::kernel()?;
     stand.begin_here(api)?;
     stand.complete()?;
     let all = sheet.plan.objects;
@@ -113,7 +113,7 @@ fn created(few: StandPlan, api: &ApiServer, sheet: &mut Sheet<'_>) -> Result<()>
 /// The agent starts where everything is there already, then follows changes.
 fn started(api: &ApiServer, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
     let mut stand = Stand::without_agents(sheet.plan, api)?;
-    let before = Spent::kernel_of(&stand)?;
+    let before = Spent::kernel()?;
     let begin = Instant::now();
     stand.begin_here(api)?;
     answers(&stand, sheet.plan.objects, 0)?;

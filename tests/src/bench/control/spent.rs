@@ -13,21 +13,22 @@ pub(super) struct Spent {
     pub(super) processor: f64,
     /// The most memory the agent has had, in MB.
     pub(super) memory: f64,
-    /// What the kernel has allocated meanwhile for everything in the node's cgroup, in MB: maps, programs, rules.
+    /// By how much the kernel's own memory has grown meanwhile, in MB, machine-wide: maps, programs, rules.
     pub(super) kernel: f64,
 }
 
 impl Spent {
-    /// What the kernel has allocated for the client's node, in MB.
+    /// The memory that the kernel has for itself, in MB. Of the whole machine: a cgroup's own account is there only with
+    /// the memory controller in the unified hierarchy, which not every machine has.
     ///
     /// # Errors
-    /// When the memory controller is not there.
-    pub(super) fn kernel_of(stand: &Stand) -> Result<f64> {
-        let path = stand.node().cgroup().path().join("memory.stat");
-        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let line = text.lines().find_map(|line| line.strip_prefix("kernel "));
-        let bytes: f64 = line.context("memory.stat: no line `kernel`")?.parse()?;
-        Ok(bytes / 1e6)
+    /// When `/proc/meminfo` is not as `proc_meminfo(5)` says.
+    pub(super) fn kernel() -> Result<f64> {
+        let text = fs::read_to_string("/proc/meminfo").context("/proc/meminfo")?;
+        let fields = ["SUnreclaim:", "VmallocUsed:", "Percpu:"];
+        let megabytes =
+            fields.map(|field| megabytes(&text, field).with_context(|| format!("/proc/meminfo: no {field}")));
+        megabytes.into_iter().sum()
     }
 
     /// Of the agent of a stand, whose kernel memory was `before`.
@@ -41,8 +42,8 @@ impl Spent {
         let status = fs::read_to_string(format!("/proc/{process}/status"))?;
         Ok(Self {
             processor: processor(&stat).context("/proc/PID/stat")?,
-            memory: high_water(&status).context("/proc/PID/status: no VmHWM")?,
-            kernel: Self::kernel_of(stand)? - before,
+            memory: megabytes(&status, "VmHWM:").context("/proc/PID/status: no VmHWM")?,
+            kernel: Self::kernel()? - before,
         })
     }
 }
@@ -60,8 +61,9 @@ fn processor(stat: &str) -> Option<f64> {
     (ticks.len() == 4).then(|| ticks.iter().sum::<f64>() / 100.0)
 }
 
-fn high_water(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+/// A line such as `VmHWM:  1000 kB`.
+fn megabytes(text: &str, field: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(field))?;
     let kilobytes: f64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kilobytes * 1024.0 / 1e6)
 }
@@ -79,6 +81,6 @@ mod tests {
 
     #[test]
     fn memory_is_in_millions_of_bytes() {
-        assert_eq!(high_water("VmPeak: 9 kB\nVmHWM:\t  1000 kB\n"), Some(1.024));
+        assert_eq!(megabytes("VmPeak: 9 kB\nVmHWM:\t  1000 kB\n", "VmHWM:"), Some(1.024));
     }
 }
