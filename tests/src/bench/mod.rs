@@ -9,6 +9,7 @@ mod pin;
 mod rounds;
 mod progress;
 mod control;
+mod per_packet;
 pub mod run;
 pub mod peer;
 pub mod host;

@@ -26,6 +26,8 @@ pub struct Options {
     pub cases: Vec<Case>,
     /// Whether agents are measured: how soon they start and follow.
     pub agents: bool,
+    /// Whether the programs are measured packet by packet.
+    pub packets: bool,
     /// Where the report goes.
     pub out: PathBuf,
     /// The command line that repeats the run.
@@ -197,5 +199,81 @@ pub(super) fn host(host: Host) -> &'static str {
     match host {
         Host::Bare => "bare",
         Host::AsANode => "as a node is",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::ValueEnum;
+
+    use super::*;
+
+    fn options(quick: bool, services: &[u32]) -> Options {
+        Options {
+            quick,
+            peers: Peer::ALL.to_vec(),
+            services: services.to_vec(),
+            endpoints: 4,
+            cases: Case::value_variants().to_vec(),
+            agents: true,
+            packets: true,
+            out: PathBuf::new(),
+            command: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_whole_run_measures_every_case_on_every_path_in_both_families() {
+        let options = options(false, &[1, 1000, 10_000]);
+        let blocks = options.blocks();
+        let main: Vec<_> = blocks
+            .iter()
+            .filter(|block| block.is_headline())
+            .map(|block| block.services)
+            .collect();
+        assert_eq!(main, [1, 1000, 10_000]);
+        let typical = blocks
+            .iter()
+            .find(|block| block.services == 1000)
+            .map(|block| options.tasks(block));
+        let tasks = typical.unwrap_or_default();
+        for (ip, path, case) in all() {
+            let has = |task: &Task| (task.ip, task.path, task.case) == (ip, path, *case);
+            assert!(tasks.iter().any(has), "{case:?} {path:?} {ip}");
+        }
+    }
+
+    #[test]
+    fn other_hosts_and_shapes_are_measured_once() {
+        let blocks = options(false, &[1, 1000, 10_000]).blocks();
+        let others: Vec<_> = blocks.iter().filter(|block| !block.is_headline()).collect();
+        assert!(others.iter().all(|block| block.services == 1000));
+        assert_eq!(others.len(), 3);
+    }
+
+    #[test]
+    fn no_two_tasks_of_a_run_are_the_same_row() {
+        for quick in [false, true] {
+            let options = options(quick, &[1, 100]);
+            let mut subjects = BTreeSet::new();
+            for block in options.blocks() {
+                for task in options.tasks(&block) {
+                    let subject = task.subject(&block, 4);
+                    assert!(subjects.insert(subject.clone()), "{subject}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_is_asked_for_is_measured() {
+        let asked = Options {
+            cases: vec![Case::TcpStream],
+            ..options(false, &[100])
+        };
+        let tasks: Vec<_> = asked.blocks().iter().flat_map(|block| asked.tasks(block)).collect();
+        assert!(!tasks.is_empty() && tasks.iter().all(|task| task.case == Case::TcpStream));
     }
 }

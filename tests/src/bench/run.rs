@@ -12,7 +12,7 @@ use super::peer::Peer;
 use super::plan::{Block, Options, ROUNDS, Task};
 use super::progress::Progress;
 use super::stand::{Stand, StandPlan};
-use super::{control, pin, rounds};
+use super::{control, per_packet, pin, rounds};
 use crate::apiserver::ApiServer;
 use crate::cluster::remove_own_worlds;
 use crate::measure::results::{Entrant, Kind, Results, Run, SCHEMA, State};
@@ -36,6 +36,14 @@ pub fn run(options: &Options) -> Result<bool> {
     let mut progress = Progress::of(options, blocks.iter().map(|block| options.tasks(block).len()).sum());
     for block in blocks {
         measure(block, options, &mut results, &mut progress)?;
+    }
+    let has_packets = results
+        .series
+        .iter()
+        .any(|series| series.subject.case == per_packet::CASE);
+    if options.packets && options.peers.contains(&Peer::Fairlead) && !has_packets {
+        progress.tell("the programs, packet by packet");
+        per_packet::measure(options, &mut results)?;
     }
     progress.end();
     results.run.complete = true;

@@ -59,16 +59,20 @@ enum Asked {
     Load(Case),
     /// How soon agents start and follow, and what they take for it
     Agents,
+    /// What the programs take for each kind of packet
+    Packets,
 }
 
 fn asked(text: &str) -> Result<Asked, String> {
-    if text == "agents" {
-        return Ok(Asked::Agents);
+    match text {
+        "agents" => return Ok(Asked::Agents),
+        "packets" => return Ok(Asked::Packets),
+        _ => {}
     }
     Case::from_str(text, false).map(Asked::Load).map_err(|_| {
         let names = Case::value_variants().iter().filter_map(Case::to_possible_value);
         let names: Vec<String> = names.map(|value| value.get_name().to_owned()).collect();
-        format!("no such case; there are {}, agents", names.join(", "))
+        format!("no such case; there are {}, agents, packets", names.join(", "))
     })
 }
 
@@ -104,7 +108,7 @@ impl From<Flags> for Options {
         let everything = flags.cases.is_empty();
         let loads = flags.cases.iter().filter_map(|asked| match asked {
             Asked::Load(case) => Some(*case),
-            Asked::Agents => None,
+            Asked::Agents | Asked::Packets => None,
         });
         let cases = if everything {
             Case::value_variants().to_vec()
@@ -118,6 +122,7 @@ impl From<Flags> for Options {
             endpoints: flags.endpoints,
             cases,
             agents: everything || flags.cases.contains(&Asked::Agents),
+            packets: everything || flags.cases.contains(&Asked::Packets),
             out: flags.out,
             command: format!("cargo xtask bench {}", words.join(" ")).trim_end().to_owned(),
         }
