@@ -3,6 +3,7 @@
 mod support;
 mod services;
 mod stands;
+mod proof;
 mod refusals;
 mod outage;
 mod scale;

@@ -1,10 +1,14 @@
 //! Peers that are compared stand side by side.
 
+use std::panic::resume_unwind;
+use std::thread;
+
 use anyhow::{Context, Result};
 use tests::apiserver::ApiServer;
 use tests::bench::host::Host;
 use tests::bench::objects::{Objects, Use};
 use tests::bench::peer::Peer;
+use tests::bench::proof::prove_all;
 use tests::bench::stand::{Position, Stand, StandPlan};
 use tests::cluster::{Between, PodNetwork};
 use tests::peer::Transport;
@@ -19,18 +23,24 @@ fn every_peer_that_this_machine_has_carries_the_same_traffic() -> Result<()> {
     };
     let api = ApiServer::shared()?;
     objects.create(&api, 0)?;
-    let start = |peer| {
-        let plan = StandPlan {
-            peer,
-            host: Host::AsANode,
-            network: PodNetwork::Bridge,
-            between: Between::Routes,
-            objects,
-        };
-        Stand::start(plan, &api)
+    let plan = |peer| StandPlan {
+        peer,
+        host: Host::AsANode,
+        network: PodNetwork::Bridge,
+        between: Between::Routes,
+        objects,
     };
     let present = Peer::ALL.into_iter().filter(|peer| peer.absent().is_none());
-    let stands: Vec<Stand> = present.map(start).collect::<Result<_>>()?;
+    let stands: Vec<Stand> = thread::scope(|scope| {
+        let api = &api;
+        let started: Vec<_> = present
+            .map(|peer| scope.spawn(move || Stand::start(plan(peer), api)))
+            .collect();
+        let join = started
+            .into_iter()
+            .map(|one| one.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        join.collect::<Result<_>>()
+    })?;
     for stand in &stands {
         everything_works(stand).with_context(|| stand.plan.peer.to_string())?;
         for position in Position::ALL {
@@ -39,7 +49,12 @@ fn every_peer_that_this_machine_has_carries_the_same_traffic() -> Result<()> {
         }
         stand.pause()?;
     }
-    stands.iter().try_for_each(Stand::resume)
+    stands.iter().try_for_each(Stand::resume)?;
+    let verdicts = prove_all(&stands.iter().collect::<Vec<_>>(), &api);
+    for (stand, verdict) in stands.iter().zip(verdicts) {
+        verdict.with_context(|| format!("{}: is refused", stand.plan.peer))?;
+    }
+    Ok(())
 }
 
 fn everything_works(stand: &Stand) -> Result<()> {

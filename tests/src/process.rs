@@ -94,6 +94,13 @@ impl Process {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).with_context(|| format!("{signal} to {}", self.id()))
     }
 
+    /// What the kernel says it does, in a letter (proc_pid_stat(5)): `T` is stopped; `Z` has ended, as has none.
+    pub fn state(&self) -> Option<char> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).ok()?;
+        // It comes after the name, which is in brackets and may hold anything.
+        stat.rsplit(')').next()?.trim().chars().next()
+    }
+
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()

@@ -71,7 +71,7 @@ impl Tools {
 
 impl Mode {
     /// As kube-proxy's configuration calls it.
-    const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Iptables(_) => "iptables",
             Self::Nftables => "nftables",
@@ -134,9 +134,11 @@ impl KubeProxy {
         let config = place.folder().join(format!("{}-kube-proxy.json", place.label()));
         fs::write(&config, configuration(&place, mode, kubeconfig)).with_context(|| format!("{}", config.display()))?;
         let tools = place.folder().join(format!("{}-kube-proxy-tools", place.label()));
-        fs::create_dir(&tools).with_context(|| format!("{}", tools.display()))?;
-        for (name, program) in mode.programs() {
-            symlink(find(&program)?, tools.join(name))?;
+        if !tools.exists() {
+            fs::create_dir(&tools).with_context(|| format!("{}", tools.display()))?;
+            for (name, program) in mode.programs() {
+                symlink(find(&program)?, tools.join(name))?;
+            }
         }
         Ok(Self {
             place,
@@ -187,6 +189,15 @@ impl KubeProxy {
     /// How it is run.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// The mode that it says it is in.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn says_mode(&self) -> Result<String> {
+        let answer = self.place.netns().run(|| get(METRICS, "/proxyMode"))??;
+        Ok(answer.rsplit("\r\n").next().unwrap_or_default().trim().to_owned())
     }
 
     /// The process, while it runs.

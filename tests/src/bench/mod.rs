@@ -19,3 +19,7 @@ pub mod rules;
 pub mod proxy;
 pub mod servers;
 pub mod stand;
+mod programs;
+mod alone;
+mod evidence;
+pub mod proof;

@@ -12,6 +12,7 @@ use crate::apiserver::ApiServer;
 use crate::cluster::Node;
 use crate::plan::Ip;
 use crate::process::Process;
+use crate::wait;
 
 /// kube-proxy or Fairlead in a node. Dropping it kills the process and leaves what carries its traffic.
 #[derive(Debug)]
@@ -98,7 +99,12 @@ impl Proxy {
     /// When it does not run.
     pub fn hold(&self, held: bool) -> Result<()> {
         let signal = if held { Signal::SIGSTOP } else { Signal::SIGCONT };
-        self.process().context("the agent does not run")?.signal(signal)
+        let process = self.process().context("the agent does not run")?;
+        process.signal(signal)?;
+        // Its threads stop one by one.
+        wait::until_true("the agent is stopped, or goes on", wait::PATIENCE, || {
+            Ok((process.state() == Some('T')) == held)
+        })
     }
 
     /// Its log so far.

@@ -29,6 +29,15 @@ pub struct StandPlan {
     pub objects: Objects,
 }
 
+impl StandPlan {
+    /// Why the client's pod cannot reach Service `n`, if it cannot: without bridge netfilter the answer of a pod in the
+    /// same bridge goes straight to the client, past the rules of kube-proxy that would translate it back.
+    pub fn impossible(&self, n: usize) -> Option<&'static str> {
+        let straight = self.network == PodNetwork::Bridge && self.host == Host::Bare && objects::is_near(n);
+        (straight && self.peer.is_kube_proxy()).then_some("kube-proxy needs br_netfilter for pods in one bridge")
+    }
+}
+
 /// One peer's two nodes. Every stand has the same names and addresses in namespaces of its own, and follows the same API
 /// server. Dropping it ends every process in it and removes every trace.
 #[derive(Debug)]
