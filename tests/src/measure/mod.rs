@@ -12,6 +12,7 @@ pub mod words;
 pub mod document;
 pub mod findings;
 pub mod report;
+pub mod compare;
 
 #[cfg(test)]
 mod tests;

@@ -9,3 +9,5 @@ mod file;
 mod words;
 mod findings;
 mod report;
+mod compare;
+mod schema;
