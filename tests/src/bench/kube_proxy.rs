@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use crate::apiserver;
@@ -26,8 +26,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 const HEALTH: &str = "127.0.0.1:10256";
 const METRICS: &str = "127.0.0.1:10249";
-/// A gauge for each family; 0 until the first time.
-const LAST_SYNC: &str = "kubeproxy_sync_proxy_rules_last_timestamp_seconds";
+/// When the rules of a family were written last, in seconds; 0 until the first time.
+const WRITTEN: &str = "kubeproxy_sync_proxy_rules_last_timestamp_seconds";
+/// When that was asked for last.
+const ASKED: &str = "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds";
 
 /// How kube-proxy is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,6 +193,17 @@ impl KubeProxy {
         self.mode
     }
 
+    /// Waits until it has written all that it was told to.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub fn at_rest(&self) -> Result<()> {
+        wait::until("kube-proxy is at rest", SYNCED, || {
+            wait::pace(Instant::now() + PAUSE);
+            self.place.netns().run(is_at_rest)?.map(Some)
+        })
+    }
+
     /// The mode that it says it is in.
     ///
     /// # Errors
@@ -246,19 +259,28 @@ fn is_synced() -> Result<()> {
     let health = get(HEALTH, "/healthz")?;
     ensure!(health.contains(" 200 OK"), "healthz: {}", tail(&health, 1));
     let metrics = get(METRICS, "/metrics")?;
-    let written = |family: &str| {
-        let line = metrics
-            .lines()
-            .find(|line| line.starts_with(LAST_SYNC) && line.contains(family));
-        let time = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-        time.is_some_and(|time| time > 0.0)
-    };
     for family in ["IPv4", "IPv6"] {
-        if !written(family) {
-            bail!("no rules of {family} yet");
-        }
+        ensure!(gauge(&metrics, WRITTEN, family) > 0.0, "no rules of {family} yet");
     }
     Ok(())
+}
+
+/// Asked in its namespace.
+fn is_at_rest() -> Result<()> {
+    let metrics = get(METRICS, "/metrics")?;
+    for family in ["IPv4", "IPv6"] {
+        let [asked, written] = [ASKED, WRITTEN].map(|name| gauge(&metrics, name, family));
+        ensure!(asked <= written, "rules of {family} are still to be written");
+    }
+    Ok(())
+}
+
+fn gauge(metrics: &str, name: &str, family: &str) -> f64 {
+    let line = metrics
+        .lines()
+        .find(|line| line.starts_with(name) && line.contains(family));
+    let value = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
+    value.unwrap_or(0.0)
 }
 
 fn get(address: &str, page: &str) -> Result<String> {

@@ -11,11 +11,12 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 
 use super::alone;
 use super::evidence::{self, Books, From};
 use super::objects::{self, Use};
+use super::peer::Peer;
 use super::proxy::Proxy;
 use super::stand::Stand;
 use crate::apiserver::ApiServer;
@@ -36,6 +37,34 @@ const SILENCE: Duration = Duration::from_millis(500);
 
 /// Conversations that the books must show.
 const CONVERSATIONS: usize = 5;
+
+/// [`prove_all`] of paused stands, which then are at rest and paused again, and the refused ones apart with the reasons.
+///
+/// It is done once, with all of them: a stand that were paused while the Service of another's proof comes and goes would
+/// write its rules, in another order, when it goes on.
+pub fn sift(stands: Vec<Stand>, api: &ApiServer) -> (Vec<Stand>, Vec<(Peer, Error)>) {
+    let all: Vec<&Stand> = stands.iter().collect();
+    let mut verdicts: Vec<Result<()>> = all.iter().map(|stand| stand.resume()).collect();
+    if verdicts.iter().all(Result::is_ok) {
+        verdicts = prove_all(&all, api);
+    }
+    each(
+        &all,
+        &mut verdicts,
+        |_| true,
+        |stand| stand.agents.iter().try_for_each(Proxy::at_rest),
+    );
+    each(&all, &mut verdicts, |_| true, Stand::pause);
+    drop(all);
+    let (mut proved, mut refused) = (Vec::new(), Vec::new());
+    for (stand, verdict) in stands.into_iter().zip(verdicts) {
+        match verdict {
+            Ok(()) => proved.push(stand),
+            Err(error) => refused.push((stand.plan.peer, error)),
+        }
+    }
+    (proved, refused)
+}
 
 /// [`prove_all`] of one.
 ///

@@ -74,6 +74,18 @@ impl Proxy {
         }
     }
 
+    /// Waits until it has nothing to write.
+    ///
+    /// # Errors
+    /// When it has after a long time.
+    pub fn at_rest(&self) -> Result<()> {
+        match self {
+            Self::KubeProxy(proxy) => proxy.at_rest(),
+            // Every change is written when it comes.
+            Self::Fairlead(_) => Ok(()),
+        }
+    }
+
     /// The process, while it runs.
     pub fn process(&self) -> Option<&Process> {
         match self {

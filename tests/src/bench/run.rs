@@ -12,7 +12,7 @@ use super::peer::Peer;
 use super::plan::{Block, Options, ROUNDS, Task};
 use super::progress::Progress;
 use super::stand::{Stand, StandPlan};
-use super::{control, per_packet, pin, rounds};
+use super::{control, per_packet, pin, proof, rounds};
 use crate::apiserver::ApiServer;
 use crate::cluster::remove_own_worlds;
 use crate::measure::results::{Entrant, Kind, Results, Run, SCHEMA, State};
@@ -142,15 +142,19 @@ fn loads(
     let objects = objects(block, options);
     let api = ApiServer::shared()?;
     objects.create(&api, 0)?;
-    let mut stands = Vec::new();
+    let mut started = Vec::new();
     for &peer in &options.peers {
         if results.state(peer.name()) != Some(&State::Measured) {
             continue;
         }
         match stand(plan(peer, block, objects), &api) {
-            Ok(stand) => stands.push(stand),
+            Ok(stand) => started.push(stand),
             Err(error) => failed(peer, &error, results, progress),
         }
+    }
+    let (mut stands, refused) = proof::sift(started, &api);
+    for (peer, error) in refused {
+        failed(peer, &error.context("refused"), results, progress);
     }
     for &task in tasks {
         let subject = task.subject(&block, options.endpoints);
@@ -213,7 +217,7 @@ fn plan(peer: Peer, block: Block, objects: Objects) -> StandPlan {
     }
 }
 
-/// A peer that carries its traffic itself, at rest.
+/// A peer at rest, not yet proved.
 fn stand(plan: StandPlan, api: &ApiServer) -> Result<Stand> {
     let stand = Stand::start(plan, api)?;
     pin::pin(&stand)?;
