@@ -1,6 +1,6 @@
 //! Every series of a run with what may be said of it, computed once for all who show it.
 
-use super::results::{Better, Kind, Metric, Results, Series};
+use super::results::{Better, Kind, Metric, Results, Series, Subject};
 use super::statistics::{self, Estimate, Spread};
 use super::verdict::Pair;
 
@@ -17,10 +17,12 @@ pub struct Analysis<'a> {
     pub tables: Vec<Table<'a>>,
 }
 
-/// A series, computed.
+/// A series, computed: its medians, or one of the percentiles of its single events.
 pub struct Table<'a> {
-    /// What was measured.
-    pub series: &'a Series,
+    /// What was done, where, among how many.
+    pub subject: &'a Subject,
+    /// What was read; of single events the name begins with the percentile.
+    pub metric: Metric,
     /// One for each peer of the run, also for those without values, in the peers' order.
     pub rows: Vec<Row>,
     /// The kube-proxy mode with the best median: an index into `rows`.
@@ -46,13 +48,17 @@ impl<'a> Analysis<'a> {
     pub fn of(results: &'a Results) -> Analysis<'a> {
         Analysis {
             results,
-            tables: results.series.iter().map(|series| table(results, series)).collect(),
+            tables: results
+                .series
+                .iter()
+                .flat_map(|series| tables(results, series))
+                .collect(),
         }
     }
 
     /// The tables that headlines are made of: those of [`HEADLINE_HOST`] and of no host; all where there are none.
     pub fn headline_tables(&self) -> Vec<&Table<'a>> {
-        let of_host = |table: &&Table<'_>| matches!(&table.series.subject.host[..], "" | HEADLINE_HOST);
+        let of_host = |table: &&Table<'_>| matches!(&table.subject.host[..], "" | HEADLINE_HOST);
         let headline: Vec<_> = self.tables.iter().filter(of_host).collect();
         match headline.is_empty() {
             true => self.tables.iter().collect(),
@@ -67,8 +73,8 @@ impl<'a> Analysis<'a> {
 
     /// Whether a metric is what its case is about: latencies' percentiles are it only where a case has nothing else.
     pub fn is_headline(&self, case: &str, metric: &Metric) -> bool {
-        let of_case = |series: &&Series| series.subject.case == case;
-        let mut metrics = self.results.series.iter().filter(of_case).map(|series| &series.metric);
+        let of_case = |table: &&Table<'_>| table.subject.case == case;
+        let mut metrics = self.tables.iter().filter(of_case).map(|table| &table.metric);
         !is_percentile(metric) || metrics.all(is_percentile)
     }
 
@@ -79,10 +85,19 @@ impl<'a> Analysis<'a> {
     }
 }
 
-/// Whether a metric is one of a distribution's percentiles: `p50`, `p99.9`.
+impl Table<'_> {
+    /// How many peers have a value.
+    pub fn peers(&self) -> usize {
+        self.rows.iter().filter(|row| row.median.is_some()).count()
+    }
+}
+
+/// Whether a metric is one of a distribution's percentiles: `p50`, `p99.9`, `p99 of something`.
 pub fn is_percentile(metric: &Metric) -> bool {
-    let share = metric.name.strip_prefix('p').map(str::parse::<f64>);
-    matches!(share, Some(Ok(_)))
+    let first = metric.name.split(' ').next().unwrap_or_default();
+    first
+        .strip_prefix('p')
+        .is_some_and(|share| share.parse::<f64>().is_ok())
 }
 
 /// Each value once, in the order of their first appearance.
@@ -96,9 +111,34 @@ pub fn unique<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec<T> {
     seen
 }
 
-fn table<'a>(results: &Results, series: &'a Series) -> Table<'a> {
+/// The percentiles that single events are shown by.
+const EVENTS: [(f64, &str); 2] = [(0.5, "p50"), (0.99, "p99")];
+
+/// One of a series of rounds. With more samples than rounds they are single events, such as changes that were followed one
+/// by one: those have a distribution, and no round joins an event of one peer with one of another.
+fn tables<'a>(results: &Results, series: &'a Series) -> Vec<Table<'a>> {
+    let rounds = usize::try_from(results.run.rounds).unwrap_or(usize::MAX);
+    if series.values.iter().all(|values| values.samples.len() <= rounds) {
+        return vec![table(results, series, series.metric.clone(), None)];
+    }
+    let of_share = |(share, name): (f64, &str)| {
+        let metric = Metric {
+            name: format!("{name} {}", series.metric.name),
+            ..series.metric.clone()
+        };
+        table(results, series, metric, Some(share))
+    };
+    EVENTS.into_iter().map(of_share).collect()
+}
+
+/// The medians of rounds, or the percentiles of events.
+fn table<'a>(results: &Results, series: &'a Series, metric: Metric, share: Option<f64>) -> Table<'a> {
     let samples: Vec<&[f64]> = results.peers.iter().map(|peer| series.samples(&peer.name)).collect();
-    let spreads: Vec<_> = samples.iter().map(|samples| Spread::of(samples, STREAM)).collect();
+    let spread = |(at, samples): (u64, &&[f64])| match share {
+        None => Spread::of(samples, STREAM),
+        Some(share) => Spread::of_share(samples, share, STREAM + at),
+    };
+    let spreads: Vec<_> = (0..).zip(&samples).map(spread).collect();
     let first = |kind| {
         let mut all = results.peers.iter().zip(&spreads);
         all.position(|(peer, spread)| peer.kind == kind && spread.is_some())
@@ -106,7 +146,7 @@ fn table<'a>(results: &Results, series: &'a Series) -> Table<'a> {
     let (direct, again) = (first(Kind::Ceiling), first(Kind::Control));
     let best = best(results, series, &spreads);
     // Whose rounds are as many have been drawn together already.
-    let over = |a: usize, b: usize| match samples[a].len() == samples[b].len() {
+    let over = |a: usize, b: usize| match share.is_some() || samples[a].len() == samples[b].len() {
         true => spreads[a].as_ref()?.over(spreads[b].as_ref()?),
         false => statistics::ratio(samples[a], samples[b], STREAM),
     };
@@ -134,7 +174,8 @@ fn table<'a>(results: &Results, series: &'a Series) -> Table<'a> {
         to_each: each(at),
     };
     Table {
-        series,
+        subject: &series.subject,
+        metric,
         rows: (0..samples.len()).map(row).collect(),
         best,
         control,

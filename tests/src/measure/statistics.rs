@@ -59,16 +59,22 @@ impl Interval {
 impl Spread {
     /// The median of one peer's rounds; none without a sample. Spreads of different streams are drawn independently.
     pub fn of(samples: &[f64], stream: u64) -> Option<Spread> {
-        let value = median(samples)?;
+        Spread::of_share(samples, 0.5, stream)
+    }
+
+    /// A percentile of one peer's samples, as [`percentile`] has it; none without a sample.
+    pub fn of_share(samples: &[f64], share: f64, stream: u64) -> Option<Spread> {
+        let value = percentile(samples, share)?;
         let times = if samples.len() < FEWEST { 0 } else { RESAMPLES };
         Some(Spread {
             value,
-            draws: Rounds::of(samples).draw(times, Chance(stream ^ 0x5eed)),
+            draws: Rounds::of(samples).draw(times, share, Chance(stream ^ 0x5eed)),
             samples: samples.len(),
         })
     }
 
-    /// The ratio of two; none where it is not finite. Both of one run are of one stream and of as many samples.
+    /// The ratio of two; none where it is not finite. Two of one stream and of as many samples are taken in pairs, others
+    /// each by itself.
     pub fn over(&self, other: &Spread) -> Option<Spread> {
         let value = self.value / other.value;
         let pairs = self.draws.iter().zip(&other.draws);
@@ -165,22 +171,21 @@ impl Rounds {
         }
     }
 
-    /// As many medians of as many rounds, drawn with replacement.
-    fn draw(&self, times: usize, mut chance: Chance) -> Vec<f64> {
+    /// So many times the percentile of as many rounds, drawn with replacement.
+    fn draw(&self, times: usize, share: f64, mut chance: Chance) -> Vec<f64> {
         let number = self.ranks.len();
-        let mut medians = Vec::with_capacity(times);
+        let (below, above, part) = between(number, share);
+        let mut values = Vec::with_capacity(times);
         let mut drawn = vec![0; number];
         for _ in 0..times {
             drawn.fill(0);
             for _ in 0..number {
                 drawn[self.ranks[chance.below(number)]] += 1;
             }
-            medians.push(f64::midpoint(
-                self.sorted[nth(&drawn, (number - 1) / 2)],
-                self.sorted[nth(&drawn, number / 2)],
-            ));
+            let (low, high) = (self.sorted[nth(&drawn, below)], self.sorted[nth(&drawn, above)]);
+            values.push(low + (high - low) * part);
         }
-        medians
+        values
     }
 }
 
@@ -198,15 +203,20 @@ fn nth(drawn: &[usize], nth: usize) -> usize {
 }
 
 /// The value at a share of the way through sorted values, of which there is at least one.
+fn at(sorted: &[f64], share: f64) -> f64 {
+    let (below, above, part) = between(sorted.len(), share);
+    sorted[below] + (sorted[above] - sorted[below]) * part
+}
+
+/// Which two of so many sorted values a share lies between, and how far it is from the first to the second.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "a whole number between zero and the number of values"
 )]
-fn at(sorted: &[f64], share: f64) -> f64 {
-    let place = share.clamp(0.0, 1.0) * count(sorted.len() - 1);
-    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    below + (above - below) * place.fract()
+fn between(number: usize, share: f64) -> (usize, usize, f64) {
+    let place = share.clamp(0.0, 1.0) * count(number - 1);
+    (place.floor() as usize, place.ceil() as usize, place.fract())
 }
 
 /// As a divisor: exact for every number of samples that fits into memory.

@@ -129,7 +129,8 @@ pub(super) fn notes(old: &Results, new: &Results, pairings: &[Pairing<'_>]) -> V
     }
     notes.extend(old.machine.facts.iter().filter_map(|(name, before)| {
         let (_, now) = new.machine.facts.iter().find(|(fact, _)| fact == name)?;
-        (before != now).then(|| format!("Not the same machine: {name} was {before} and is {now}."))
+        let is_lasting = !name.starts_with("load average");
+        (is_lasting && before != now).then(|| format!("Not the same machine: {name} was {before} and is {now}."))
     }));
     let controls: Vec<_> = pairings
         .iter()

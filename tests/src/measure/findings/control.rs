@@ -19,9 +19,8 @@ impl Control {
         let tables = analysis.headline_tables();
         let pooled = |case: Option<&str>| {
             let of_case = tables.iter().filter(|table| {
-                let subject = &table.series.subject;
-                case.is_none_or(|case| subject.case == case)
-                    && analysis.is_headline(&subject.case, &table.series.metric)
+                let subject = table.subject;
+                case.is_none_or(|case| subject.case == case) && analysis.is_headline(&subject.case, &table.metric)
             });
             Spread::pooled(of_case.filter_map(|table| table.control.as_ref()))
         };

@@ -88,7 +88,10 @@ fn warnings(analysis: &Analysis<'_>) -> Vec<Block> {
         .filter(|peer| matches!(peer.state, State::Failed(_)));
     let failed: Vec<_> = failed.map(|peer| &peer.name[..]).collect();
     if !failed.is_empty() {
-        said.push(format!("Failed and therefore without figures: {}.", failed.join(", ")));
+        said.push(format!(
+            "Failed, and without figures or with some alone: {}.",
+            failed.join(", ")
+        ));
     }
     let missing = missing_rows(results);
     if !missing.is_empty() {

@@ -10,7 +10,7 @@ use crate::measure::words;
 pub(super) fn summary(analysis: &Analysis<'_>, at: usize, headline: bool) -> String {
     let peer = &analysis.results.peers[at];
     let mut tables = analysis.headline_tables();
-    tables.retain(|table| analysis.is_headline(&table.series.subject.case, &table.series.metric) == headline);
+    tables.retain(|table| analysis.is_headline(&table.subject.case, &table.metric) == headline);
     let pairs: Vec<_> = tables
         .iter()
         .filter_map(|table| Some((*table, table.rows[at].to_best.as_ref()?)))
@@ -42,13 +42,13 @@ pub(super) fn summary(analysis: &Analysis<'_>, at: usize, headline: bool) -> Str
 
 /// `rate of tcp-short, pod to pod, IPv6, 10,000 services: 3.10 [3.02, 3.20] times iptables-nft`.
 fn extreme(analysis: &Analysis<'_>, table: &Table<'_>, pair: &Pair) -> String {
-    let subject = &table.series.subject;
+    let subject = table.subject;
     let best = table
         .best
         .map_or(words::NONE, |best| &analysis.results.peers[best].name);
     format!(
         "{} of {}, {}: {} times {best}",
-        table.series.metric.name,
+        table.metric.name,
         subject.case,
         words::place(subject),
         words::ratio_estimate(&pair.ratio)
@@ -110,21 +110,19 @@ pub(super) fn case_by_case(analysis: &Analysis<'_>, headline: bool) -> Grid {
 }
 
 /// The headlines' tables by case and metric: of the headlines, or of the other metrics.
-fn groups<'a, 'b>(analysis: &'b Analysis<'a>, headline: bool) -> Vec<(&'a str, &'a Metric, Vec<&'b Table<'a>>)> {
+fn groups<'a, 'b>(analysis: &'b Analysis<'a>, headline: bool) -> Vec<(&'a str, &'b Metric, Vec<&'b Table<'a>>)> {
     let tables = analysis.headline_tables();
-    let keys = unique(
-        tables
-            .iter()
-            .map(|table| (&table.series.subject.case[..], &table.series.metric)),
-    );
+    let keys = unique(tables.iter().map(|table| (&table.subject.case[..], &table.metric)));
     let keys = keys
         .into_iter()
         .filter(|(case, metric)| analysis.is_headline(case, metric) == headline);
-    let tables = |(case, metric): (&'a str, &'a Metric)| {
-        let is_it = |of: &&&Table<'_>| of.series.subject.case == case && of.series.metric == *metric;
-        (case, metric, tables.iter().filter(is_it).copied().collect())
+    let tables = |(case, metric): (&'a str, &'b Metric)| {
+        let is_it = |of: &&&Table<'_>| of.subject.case == case && of.metric == *metric;
+        (case, metric, tables.iter().filter(is_it).copied().collect::<Vec<_>>())
     };
-    keys.map(tables).collect()
+    // What one mode alone can have, such as the cost of its own programs, is in the tables.
+    let is_compared = |tables: &[&Table<'_>]| tables.iter().any(|table| table.peers() > 1);
+    keys.map(tables).filter(|(.., tables)| is_compared(tables)).collect()
 }
 
 /// A line for each case, mode and kube-proxy mode.

@@ -106,8 +106,7 @@ fn peer(peer: &Entrant) -> Vec<String> {
 /// What a case consisted of.
 fn measured(analysis: &Analysis<'_>, case: &str) -> Vec<String> {
     let of_case: Vec<_> = analysis
-        .results
-        .series
+        .tables
         .iter()
         .filter(|series| series.subject.case == case)
         .collect();

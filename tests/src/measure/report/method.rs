@@ -49,6 +49,9 @@ fn computed() -> Vec<String> {
         "A ratio is the median of one peer to the median of the other. For its interval rounds are drawn, not samples: \
          both peers' values of a drawn round go in together, so what disturbed a whole round falls out."
             .to_owned(),
+        "A series with more samples than rounds is one of single events, such as changes that were followed one by one: \
+         shown are the median and the 99th percentile of them, and each peer's are drawn by themselves."
+            .to_owned(),
         "The best kube-proxy mode is the one with the best median of that very row, chosen after measuring: chance that \
          favours one of several modes favours kube-proxy."
             .to_owned(),

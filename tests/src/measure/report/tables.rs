@@ -27,8 +27,8 @@ pub(super) fn chapter(analysis: &Analysis<'_>, host: &str, headlines: bool) -> V
     let mut blocks = vec![Block::Heading(title)];
     for case in analysis.cases() {
         let of_case = |table: &&Table<'_>| {
-            let subject = &table.series.subject;
-            let is_shown = !headlines || analysis.is_headline(case, &table.series.metric);
+            let subject = table.subject;
+            let is_shown = !headlines || analysis.is_headline(case, &table.metric);
             subject.case == case && subject.host == host && is_shown
         };
         let tables: Vec<_> = analysis.tables.iter().filter(of_case).collect();
@@ -36,10 +36,15 @@ pub(super) fn chapter(analysis: &Analysis<'_>, host: &str, headlines: bool) -> V
             continue;
         }
         blocks.push(Block::Part(case.to_owned()));
-        for route in unique(tables.iter().map(|table| words::route(&table.series.subject))) {
+        if tables.iter().all(|table| table.peers() < 2) {
+            let title = format!("{case}: all places");
+            blocks.push(Block::Folded(title, vec![Block::Table(alone(analysis, &tables))]));
+            continue;
+        }
+        for route in unique(tables.iter().map(|table| words::route(table.subject))) {
             let of_route: Vec<_> = tables
                 .iter()
-                .filter(|table| words::route(&table.series.subject) == route)
+                .filter(|table| words::route(table.subject) == route)
                 .collect();
             let grid = grid(analysis, &of_route);
             let title = format!("{case}: {}", if route.is_empty() { "all" } else { &route });
@@ -53,8 +58,8 @@ const HEAD: [&str; 9] = [
     "metric",
     "services",
     "peer",
-    "median [95 % interval]",
-    "rounds",
+    "value [95 % interval]",
+    "samples",
     "to direct",
     "to best kube-proxy",
     "verdict",
@@ -64,13 +69,13 @@ const HEAD: [&str; 9] = [
 fn grid(analysis: &Analysis<'_>, tables: &[&&Table<'_>]) -> Grid {
     let mut rows = Vec::new();
     for table in tables {
-        let metric = &table.series.metric;
-        let Subject { services, .. } = table.series.subject;
+        let metric = &table.metric;
+        let Subject { services, .. } = table.subject;
         for (at, row) in table.rows.iter().enumerate() {
             let peer = &analysis.results.peers[at];
             let mut cells = vec![
                 format!("{}, {}", metric.name, metric.unit),
-                words::figure(f64::from(services)),
+                words::figure(f64::from(*services)),
                 peer.name.clone(),
             ];
             cells.extend(match &row.median {
@@ -84,6 +89,26 @@ fn grid(analysis: &Analysis<'_>, tables: &[&&Table<'_>]) -> Grid {
         head: HEAD.to_vec(),
         rows,
     }
+}
+
+/// A case that one peer alone can have: a row for each figure.
+fn alone(analysis: &Analysis<'_>, tables: &[&Table<'_>]) -> Grid {
+    let mut rows = Vec::new();
+    for table in tables {
+        for (row, peer) in table.rows.iter().zip(&analysis.results.peers) {
+            rows.extend(row.median.as_ref().map(|median| {
+                vec![
+                    words::place(table.subject),
+                    peer.name.clone(),
+                    format!("{}, {}", table.metric.name, table.metric.unit),
+                    words::estimate(median),
+                    median.samples.to_string(),
+                ]
+            }));
+        }
+    }
+    let head = vec!["where", "peer", "metric", "median [95 % interval]", "samples"];
+    Grid { head, rows }
 }
 
 fn figures(row: &Row, is_best: bool) -> [String; 6] {

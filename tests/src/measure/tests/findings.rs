@@ -36,7 +36,7 @@ fn the_findings_are_one_page() {
 #[case::stopped(|results: &mut Results| results.run.complete = false, "WARNING: This run is incomplete")]
 #[case::control(|results: &mut Results| scale(results, "control", "", 1.08), "WARNING: The control differs from 1 by more than 3.0 %: direct against itself is 1.0")]
 #[case::control_of_a_case(|results: &mut Results| scale(results, "control", "udp-rr", 0.9), "WARNING: The control differs from 1 by more than 3.0 % in these cases, where differences of that size say nothing: udp-rr 0.9")]
-#[case::failed(|results: &mut Results| fail(results, "nftables"), "WARNING: Failed and therefore without figures: nftables.")]
+#[case::failed(|results: &mut Results| fail(results, "nftables"), "WARNING: Failed, and without figures or with some alone: nftables.")]
 #[case::missing(|results: &mut Results| remove(results, "fairlead"), "WARNING: Took part and has no figure: fairlead.")]
 #[case::few(|results: &mut Results| results.run.rounds = 3, "WARNING: Only 3 rounds")]
 fn what_is_wrong_with_a_run_stands_above_everything(#[case] spoil: fn(&mut Results), #[case] expected: &str) {

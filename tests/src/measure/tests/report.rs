@@ -1,6 +1,7 @@
 use super::fixture::{self, PLAN, Plan};
 use super::scratch::Scratch;
 use crate::measure::report;
+use crate::measure::results::{Better, Metric, Results, Subject};
 
 #[test]
 fn a_report_has_every_file_and_every_sample() {
@@ -53,4 +54,49 @@ fn the_page_of_a_run_of_real_size_needs_nothing_but_itself() {
         assert_eq!(page.matches(open).count(), page.matches(close).count(), "{open}");
         assert!(page.contains(open), "{open}");
     }
+}
+
+/// Followed one by one, as many as there was time for.
+fn with_events(results: &mut Results) {
+    let subject = Subject {
+        case: "follow".to_owned(),
+        family: String::new(),
+        ..results.series[0].subject.clone()
+    };
+    let metric = Metric {
+        name: "until the next".to_owned(),
+        unit: "ms".to_owned(),
+        better: Better::Lower,
+    };
+    for (peer, events, time) in [("nftables", 9, 40.0), ("fairlead", 50, 4.0)] {
+        (0..events).for_each(|event| results.add(&subject, &metric, peer, time + f64::from(event)));
+    }
+}
+
+#[test]
+fn single_events_have_percentiles_and_what_one_mode_alone_has_is_one_table() {
+    let scratch = Scratch::new("events");
+    let mut results = fixture::results(Plan { cases: 1, ..PLAN });
+    let series = &mut results.series;
+    series.retain(|series| series.subject.services == 1);
+    series
+        .iter_mut()
+        .for_each(|series| series.values.retain(|values| values.peer == "fairlead"));
+    with_events(&mut results);
+    report::write(&results, scratch.path()).expect("written");
+    let page = std::fs::read_to_string(scratch.path().join("report.html")).expect("read");
+    for row in [
+        "<td>p50 until the next, ms</td><td>1</td><td>fairlead</td><td>28.5 [",
+        "<td>p99 until the next, ms</td><td>1</td><td>fairlead</td><td>52.51 [",
+        "● p50 until the next ▲ p99 until the next, ms",
+        "memory: all places",
+    ] {
+        assert!(page.contains(row), "{row}");
+    }
+    assert!(!page.contains("<figcaption>memory"), "there is no one to compare");
+    let findings = crate::measure::findings::page(&results);
+    assert!(
+        findings.contains("follow p99 until the next") && !findings.contains("memory peak"),
+        "{findings}"
+    );
 }

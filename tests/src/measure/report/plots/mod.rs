@@ -29,7 +29,7 @@ pub(super) fn chapter(analysis: &Analysis<'_>) -> Result<Vec<Block>> {
         let of_case: Vec<_> = tables
             .iter()
             .copied()
-            .filter(|table| table.series.subject.case == case)
+            .filter(|table| table.subject.case == case)
             .collect();
         let mut paths = Vec::new();
         for path in unique(of_case.iter().map(|table| path(table))) {
@@ -50,7 +50,7 @@ pub(super) fn chapter(analysis: &Analysis<'_>) -> Result<Vec<Block>> {
 
 /// Where a table is of, whatever the family and the number of services.
 fn path<'a>(table: &Table<'a>) -> (&'a str, u32, &'a str) {
-    let subject = &table.series.subject;
+    let subject = table.subject;
     (&subject.path, subject.endpoints, &subject.position)
 }
 
@@ -60,20 +60,20 @@ fn plots(analysis: &Analysis<'_>, tables: &[&Table<'_>]) -> Result<Vec<Plot>> {
     let shares = unique(
         tables
             .iter()
-            .map(|table| &table.series.metric)
+            .map(|table| &table.metric)
             .filter(|metric| is_percentile(metric)),
     );
     let others = unique(
         tables
             .iter()
-            .map(|table| &table.series.metric)
+            .map(|table| &table.metric)
             .filter(|metric| !is_percentile(metric)),
     );
-    let routes = unique(tables.iter().map(|table| words::route(&table.series.subject)));
+    let routes = unique(tables.iter().map(|table| words::route(table.subject)));
     let of_route = |route: &str, metric: &Metric| -> Vec<&Table<'_>> {
-        let is_it = |of: &&&Table<'_>| words::route(&of.series.subject) == route && of.series.metric == *metric;
+        let is_it = |of: &&&Table<'_>| words::route(of.subject) == route && of.metric == *metric;
         let mut found: Vec<_> = tables.iter().filter(is_it).copied().collect();
-        found.sort_by_key(|table| table.series.subject.services);
+        found.sort_by_key(|table| table.subject.services);
         found
     };
     for metric in &others {
@@ -90,7 +90,7 @@ fn plots(analysis: &Analysis<'_>, tables: &[&Table<'_>]) -> Result<Vec<Plot>> {
         // A case of percentiles alone is about them: their scaling is shown as well.
         let first = tables.first().filter(|_| others.is_empty());
         if let Some(first) = first {
-            plots.extend(scale(analysis, &of_route(route, &first.series.metric))?);
+            plots.extend(scale(analysis, &of_route(route, &first.metric))?);
         }
     }
     Ok(plots)
@@ -100,7 +100,7 @@ fn bar(analysis: &Analysis<'_>, tables: &[&Table<'_>]) -> Result<Option<Plot>> {
     let Some(table) = fullest(tables) else {
         return Ok(None);
     };
-    let (subject, metric) = (&table.series.subject, &table.series.metric);
+    let (subject, metric) = (table.subject, &table.metric);
     let title = format!(
         "{} {}, {}: {}",
         subject.case,
@@ -112,12 +112,12 @@ fn bar(analysis: &Analysis<'_>, tables: &[&Table<'_>]) -> Result<Option<Plot>> {
     Ok(Some(Plot { title, svg }))
 }
 
-/// Nothing with one number of services.
+/// Nothing with one number of services, or where there is no one to compare.
 fn scale(analysis: &Analysis<'_>, tables: &[&Table<'_>]) -> Result<Option<Plot>> {
-    let Some(first) = tables.first().filter(|_| tables.len() > 1) else {
+    let Some(first) = fullest(tables).filter(|_| tables.len() > 1) else {
         return Ok(None);
     };
-    let (subject, metric) = (&first.series.subject, &first.series.metric);
+    let (subject, metric) = (first.subject, &first.metric);
     let hint = scaling::hint(tables);
     let of = format!("{} {}, {}{hint}", subject.case, metric.name, metric.unit);
     let title = format!("{of}, against the number of services: {}", words::route(subject));
@@ -126,25 +126,18 @@ fn scale(analysis: &Analysis<'_>, tables: &[&Table<'_>]) -> Result<Option<Plot>>
 }
 
 fn distribution(analysis: &Analysis<'_>, tables: &[&Table<'_>]) -> Result<Option<Plot>> {
-    let Some(of) = fullest(tables).map(|table| &table.series.subject) else {
+    let Some(of) = fullest(tables).map(|table| table.subject) else {
         return Ok(None);
     };
-    let tables: Vec<_> = tables
-        .iter()
-        .copied()
-        .filter(|table| table.series.subject == *of)
-        .collect();
-    let (unit, key) = (&tables[0].series.metric.unit, percentiles::key(&tables));
+    let tables: Vec<_> = tables.iter().copied().filter(|table| table.subject == of).collect();
+    let (unit, key) = (&tables[0].metric.unit, percentiles::key(&tables));
     let title = format!("{} {key}, {unit}, logarithmic: {}", of.case, words::place(of));
     let svg = percentiles::draw(analysis, &tables, &title)?;
     Ok(Some(Plot { title, svg }))
 }
 
-/// Of those that most peers have a value in, the one with the most services.
+/// Of those that most peers have a value in, the one with the most services; none where there is no one to compare.
 fn fullest<'a, 'b>(tables: &[&'b Table<'a>]) -> Option<&'b Table<'a>> {
-    let peers = |table: &Table<'_>| table.rows.iter().filter(|row| row.median.is_some()).count();
-    tables
-        .iter()
-        .copied()
-        .max_by_key(|table| (peers(table), table.series.subject.services))
+    let compared = tables.iter().copied().filter(|table| table.peers() > 1);
+    compared.max_by_key(|table| (table.peers(), table.subject.services))
 }

@@ -21,7 +21,7 @@ const MARKS: [(Mark, &str); 3] = [(Mark::Circle, "●"), (Mark::Triangle, "▲")
 
 /// What marks what: `● p50 ▲ p99`.
 pub(super) fn key(tables: &[&Table<'_>]) -> String {
-    let key = |(at, table): (usize, &&Table<'_>)| format!("{} {}", MARKS[at % MARKS.len()].1, table.series.metric.name);
+    let key = |(at, table): (usize, &&Table<'_>)| format!("{} {}", MARKS[at % MARKS.len()].1, table.metric.name);
     tables.iter().enumerate().map(key).collect::<Vec<_>>().join(" ")
 }
 

@@ -65,7 +65,7 @@ fn services(tables: &[&Table<'_>]) -> Axis {
 
 /// None has a place beside one.
 fn number(table: &Table<'_>) -> f64 {
-    f64::from(table.series.subject.services.max(1))
+    f64::from(table.subject.services.max(1))
 }
 
 fn values(tables: &[&Table<'_>]) -> Axis {
@@ -76,7 +76,7 @@ fn values(tables: &[&Table<'_>]) -> Axis {
         None => vec![median.value],
     });
     // A rate is read against zero; of times and sizes the small ones matter as much as the large ones.
-    let times = match tables[0].series.metric.better {
+    let times = match tables[0].metric.better {
         Better::Higher => 100.0,
         Better::Lower => 6.0,
     };
