@@ -103,7 +103,8 @@ pub struct Series {
 pub struct Values {
     /// [`Entrant::name`].
     pub peer: String,
-    /// In the metric's unit. Those of the same place in two peers come from the same round.
+    /// In the metric's unit. Those of the same place in two peers come from the same round; more than there were rounds
+    /// are single events.
     pub samples: Vec<f64>,
 }
 

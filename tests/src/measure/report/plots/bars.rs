@@ -5,7 +5,7 @@ use plotters::prelude::*;
 
 use super::axis::{Axis, Digits, short};
 use super::canvas::{self, Along, Room, done};
-use super::palette::{GRID, INK, looks};
+use super::palette::{GREY, INK, looks};
 use crate::measure::analysis::{Analysis, Table};
 use crate::measure::results::{Kind, State};
 
@@ -40,8 +40,8 @@ pub(super) fn draw(analysis: &Analysis<'_>, table: &Table<'_>, title: &str) -> R
             };
             let bar = [(0.0, middle - 0.36), (median.value, middle + 0.36)];
             done(chart.draw_series([Rectangle::new(bar, looks[at].colour.filled())]))?;
-            // Ink on ink cannot be seen: the interval of an ink bar is in the grid's colour.
-            let colour = if looks[at].colour == INK { GRID } else { INK };
+            // Ink on ink cannot be seen: the interval of an ink bar is grey.
+            let colour = if looks[at].colour == INK { GREY } else { INK };
             canvas::interval(&mut chart, median, middle, Along::X, colour)?;
             canvas::text(&mut chart, (x.ends.1, middle), (6, 0), short(median.value, Digits::All))?;
         }

@@ -12,7 +12,8 @@ pub(in crate::measure::report) const INK: RGBColor = RGBColor(1, 2, 3);
 /// Stands for the colour of the lines behind.
 pub(in crate::measure::report) const GRID: RGBColor = RGBColor(4, 5, 6);
 
-const GREY: RGBColor = RGBColor(128, 128, 128);
+/// Can be seen on ink and on the page, light or dark.
+pub(super) const GREY: RGBColor = RGBColor(128, 128, 128);
 const KUBE_PROXY: [RGBColor; 4] = [
     RGBColor(0, 114, 178),
     RGBColor(86, 180, 233),
