@@ -127,15 +127,37 @@ impl<'a> Books<'a> {
 
 /// How many connections the rules of iptables have translated.
 fn translations(node: &Node, tools: Tools, ip: Ip) -> Result<u64> {
-    let name = format!("default/{SERVICE}:{PORT_NAME}");
-    let rules = rules::iptables_save(node, tools, ip)?;
-    let of_ours = rules
-        .lines()
-        .filter(|line| line.contains("-A KUBE-SEP-") && line.contains(&name) && line.contains("-j DNAT"));
-    Ok(of_ours.filter_map(packets).sum())
+    Ok(translated_by(&rules::iptables_save(node, tools, ip)?))
 }
 
-/// `[4:240] -A ...`: 4.
+/// From the list of services to the chain of the proof's, from there to those of its endpoints, and what each of these has
+/// translated. Only the list names services however many there are.
+fn translated_by(rules: &str) -> u64 {
+    let name = format!("\"default/{SERVICE}:{PORT_NAME} cluster IP\"");
+    let mut listed = rules_of("KUBE-SERVICES", rules).filter(|rule| rule.contains(&name));
+    let Some(service) = listed.find_map(target) else {
+        return 0;
+    };
+    let endpoints = rules_of(service, rules)
+        .filter_map(target)
+        .filter(|chain| chain.starts_with("KUBE-SEP-"));
+    let translating =
+        endpoints.flat_map(|endpoint| rules_of(endpoint, rules).filter(|rule| target(rule) == Some("DNAT")));
+    translating.filter_map(packets).sum()
+}
+
+/// The rules of a chain, as `iptables-save -c` writes them: `[4:240] -A KUBE-SVC-A ... -j KUBE-SEP-A`.
+fn rules_of<'a>(chain: &str, rules: &'a str) -> impl Iterator<Item = &'a str> {
+    let of_chain = format!("-A {chain} ");
+    rules.lines().filter(move |rule| rule.contains(&of_chain))
+}
+
+/// Where a rule sends packets.
+fn target(rule: &str) -> Option<&str> {
+    rule.split_once(" -j ")?.1.split(' ').next()
+}
+
+/// How many packets a rule has met.
 fn packets(rule: &str) -> Option<u64> {
     rule.strip_prefix('[')?.split(':').next()?.parse().ok()
 }
@@ -212,9 +234,19 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_says_how_many_packets_it_met() {
-        let rule = "[12:720] -A KUBE-SEP-A -p tcp -m comment --comment \"default/proof:tcp-80\" -j DNAT";
-        assert_eq!(packets(rule), Some(12));
-        assert_eq!(packets("-A KUBE-SEP-A -j DNAT"), None);
+    fn what_the_endpoints_of_the_service_have_translated_counts() {
+        let rules = "\
+[9:540] -A KUBE-SERVICES -d 10.96.0.200/32 -p tcp -m comment --comment \"default/proof:tcp-80 cluster IP\" -m tcp --dport 80 -j KUBE-SVC-P
+[1:60] -A KUBE-SERVICES -d 10.100.0.1/32 -p tcp -m comment --comment \"default/service-00001:http cluster IP\" -m tcp --dport 80 -j KUBE-SVC-1
+[0:0] -A KUBE-SVC-P ! -s 10.244.0.0/16 -d 10.96.0.200/32 -p tcp -m tcp --dport 80 -j KUBE-MARK-MASQ
+[4:240] -A KUBE-SVC-P -m statistic --mode random --probability 0.50000000000 -j KUBE-SEP-A
+[5:300] -A KUBE-SVC-P -j KUBE-SEP-B
+[0:0] -A KUBE-SEP-A -s 10.244.2.2/32 -j KUBE-MARK-MASQ
+[4:240] -A KUBE-SEP-A -p tcp -m tcp -j DNAT --to-destination 10.244.2.2:8080
+[5:300] -A KUBE-SEP-B -p tcp -m tcp -j DNAT --to-destination 10.244.2.3:8080
+[1:60] -A KUBE-SEP-C -p tcp -m tcp -j DNAT --to-destination 10.244.2.3:8080
+";
+        assert_eq!(translated_by(rules), 9);
+        assert_eq!(translated_by(""), 0);
     }
 }
