@@ -86,9 +86,18 @@ impl Axis {
         self.ticks[row]
     }
 
-    /// With just these values written.
-    pub(super) fn with_ticks(mut self, ticks: Vec<f64>) -> Axis {
-        self.ticks = ticks;
+    /// With just these values written, in ascending order; without those that would be written over the one before.
+    pub(super) fn with_ticks(mut self, ticks: &[f64]) -> Axis {
+        let mut kept: Vec<f64> = Vec::new();
+        for tick in ticks {
+            if kept
+                .last()
+                .is_none_or(|last| self.share(*tick) - self.share(*last) > 0.075)
+            {
+                kept.push(*tick);
+            }
+        }
+        self.ticks = kept;
         self
     }
 

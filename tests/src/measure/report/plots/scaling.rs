@@ -60,7 +60,7 @@ fn points(tables: &[&Table<'_>], at: usize) -> Vec<(f64, Estimate)> {
 
 fn services(tables: &[&Table<'_>]) -> Axis {
     let numbers: Vec<f64> = tables.iter().map(|table| number(table)).collect();
-    Axis::log(&numbers).with_ticks(numbers)
+    Axis::log(&numbers).with_ticks(&numbers)
 }
 
 /// None has a place beside one.
