@@ -91,8 +91,10 @@ impl Options {
                 whole: false,
                 ..main(&self.typical())
             };
+            // Routed: without bridge netfilter the rules of kube-proxy do not see a bridged reply.
             blocks.push(Block {
                 host: Host::Bare,
+                network: PodNetwork::Routed,
                 ..typical
             });
             blocks.push(Block {

@@ -41,9 +41,14 @@ impl Following {
         Self(self.0.iter().map(added).collect())
     }
 
+    /// How many changes it has followed.
+    pub(super) fn count(&self) -> u64 {
+        self.0.values().copied().max().unwrap_or(0)
+    }
+
     /// The bounds below which half, 99 in 100 and all stay.
     pub(super) fn percentiles(&self) -> Result<Percentiles> {
-        let count = self.0.values().copied().max().unwrap_or(0);
+        let count = self.count();
         ensure!(count > 0, "the agent has followed no change");
         let below = |share: u64| {
             let bound = self.0.iter().find(|(_, below)| **below * 100 >= count * share);

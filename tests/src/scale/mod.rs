@@ -61,7 +61,11 @@ pub fn measure(scale: Scale) -> Result<Figures> {
     for round in 0..scale.changes {
         changes.push(change(&api, &maps, scale, round).with_context(|| format!("change {round}"))?);
     }
-    let following = Following::read(node)?.since(&before);
+    // The maps show a change before the agent has counted it, and what it has made superfluous.
+    let following = wait::until("the agent has counted every change", CHANGE, || {
+        let following = Following::read(node)?.since(&before);
+        Ok((following.count() >= scale.changes as u64).then_some(following))
+    })?;
     let memory = meter::memory(pid)?;
     let map_memory = meter::map_memory(pid)?;
     meter::settled(node, COMPLETE)?;
