@@ -78,6 +78,12 @@ impl<'a> Analysis<'a> {
         !is_percentile(metric) || metrics.all(is_percentile)
     }
 
+    /// The ceiling's value in a table.
+    pub fn direct(&self, table: &Table<'_>) -> Option<Estimate> {
+        let ceilings = self.peers_of(Kind::Ceiling);
+        ceilings.into_iter().find_map(|at| table.rows[at].median)
+    }
+
     /// Indices of the peers of a kind.
     pub fn peers_of(&self, kind: Kind) -> Vec<usize> {
         let peers = self.results.peers.iter().enumerate();
@@ -133,33 +139,18 @@ fn tables<'a>(results: &Results, series: &'a Series) -> Vec<Table<'a>> {
 
 /// The medians of rounds, or the percentiles of events.
 fn table<'a>(results: &Results, series: &'a Series, metric: Metric, share: Option<f64>) -> Table<'a> {
-    let samples: Vec<&[f64]> = results.peers.iter().map(|peer| series.samples(&peer.name)).collect();
-    let spread = |(at, samples): (u64, &&[f64])| match share {
-        None => Spread::of(samples, STREAM),
-        Some(share) => Spread::of_share(samples, share, STREAM + at),
-    };
-    let spreads: Vec<_> = (0..).zip(&samples).map(spread).collect();
+    let drawn = Drawn::of(results, series, share);
     let first = |kind| {
-        let mut all = results.peers.iter().zip(&spreads);
+        let mut all = results.peers.iter().zip(&drawn.spreads);
         all.position(|(peer, spread)| peer.kind == kind && spread.is_some())
     };
     let (direct, again) = (first(Kind::Ceiling), first(Kind::Control));
-    let best = best(results, series, &spreads);
-    // Whose rounds are as many have been drawn together already.
-    let over = |a: usize, b: usize| match share.is_some() || samples[a].len() == samples[b].len() {
-        true => spreads[a].as_ref()?.over(spreads[b].as_ref()?),
-        false => statistics::ratio(samples[a], samples[b], STREAM),
-    };
-    let control = direct.zip(again).and_then(|(direct, again)| over(again, direct));
+    let best = best(results, series, &drawn.spreads);
+    let control = direct.zip(again).and_then(|(direct, again)| drawn.over(again, direct));
     let pair = |a: usize, b: Option<usize>| {
-        let b = b.filter(|b| *b != a)?;
-        let (ours, theirs) = (spreads[a].as_ref()?.estimate(), spreads[b].as_ref()?.estimate());
         // The control is what others are judged by, not what judges itself.
-        let of_control = control
-            .as_ref()
-            .filter(|_| Some(a) != again)
-            .map(|control| control.value);
-        Some(Pair::new(&ours, &theirs, over(a, b)?, of_control, series.metric.better))
+        let control = control.as_ref().filter(|_| Some(a) != again);
+        drawn.pair(a, b?, control.map(|control| control.value), metric.better)
     };
     let each = |at: usize| match results.peers[at].kind {
         Kind::Fairlead => modes(results)
@@ -168,17 +159,56 @@ fn table<'a>(results: &Results, series: &'a Series, metric: Metric, share: Optio
         Kind::Ceiling | Kind::Control | Kind::KubeProxy => Vec::new(),
     };
     let row = |at: usize| Row {
-        median: spreads[at].as_ref().map(Spread::estimate),
+        median: drawn.spreads[at].as_ref().map(Spread::estimate),
         to_direct: pair(at, direct),
         to_best: pair(at, best),
         to_each: each(at),
     };
+    let rows = (0..results.peers.len()).map(row).collect();
     Table {
         subject: &series.subject,
         metric,
-        rows: (0..samples.len()).map(row).collect(),
+        rows,
         best,
         control,
+    }
+}
+
+/// The samples of a series with their draws, for each peer of a run.
+struct Drawn<'a> {
+    samples: Vec<&'a [f64]>,
+    spreads: Vec<Option<Spread>>,
+    are_events: bool,
+}
+
+impl<'a> Drawn<'a> {
+    fn of(results: &Results, series: &'a Series, share: Option<f64>) -> Drawn<'a> {
+        let samples: Vec<_> = results.peers.iter().map(|peer| series.samples(&peer.name)).collect();
+        let spread = |(at, samples): (u64, &&[f64])| match share {
+            None => Spread::of(samples, STREAM),
+            Some(share) => Spread::of_share(samples, share, STREAM + at),
+        };
+        Drawn {
+            spreads: (0..).zip(&samples).map(spread).collect(),
+            samples,
+            are_events: share.is_some(),
+        }
+    }
+
+    /// The ratio of two peers.
+    fn over(&self, a: usize, b: usize) -> Option<Spread> {
+        // Whose rounds are as many have been drawn together already; events are not drawn together at all.
+        match self.are_events || self.samples[a].len() == self.samples[b].len() {
+            true => self.spreads[a].as_ref()?.over(self.spreads[b].as_ref()?),
+            false => statistics::ratio(self.samples[a], self.samples[b], STREAM),
+        }
+    }
+
+    /// Two peers compared; none of a peer with itself.
+    fn pair(&self, a: usize, b: usize, control: Option<f64>, better: Better) -> Option<Pair> {
+        let estimate = |at: usize| self.spreads[at].as_ref().map(Spread::estimate);
+        let ratio = self.over(a, b).filter(|_| a != b)?;
+        Some(Pair::new(&estimate(a)?, &estimate(b)?, ratio, control, better))
     }
 }
 

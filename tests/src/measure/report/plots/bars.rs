@@ -7,7 +7,6 @@ use super::axis::{Axis, Digits, short};
 use super::canvas::{self, Along, Room, done};
 use super::palette::{GREY, INK, looks};
 use crate::measure::analysis::{Analysis, Table};
-use crate::measure::results::{Kind, State};
 
 /// How high a bar's row is.
 const ROW: u32 = 26;
@@ -30,11 +29,7 @@ pub(super) fn draw(analysis: &Analysis<'_>, table: &Table<'_>, title: &str) -> R
         for (at, row) in table.rows.iter().enumerate() {
             let middle = y.row(at);
             let Some(median) = &row.median else {
-                let why = match &peers[at].state {
-                    State::Measured => "not measured here",
-                    State::Absent(_) => "absent",
-                    State::Failed(_) => "failed",
-                };
+                let why = canvas::missing(&peers[at].state);
                 canvas::text(&mut chart, (0.0, middle), (6, 0), why.to_owned())?;
                 continue;
             };
@@ -45,15 +40,10 @@ pub(super) fn draw(analysis: &Analysis<'_>, table: &Table<'_>, title: &str) -> R
             canvas::interval(&mut chart, median, middle, Along::X, colour)?;
             canvas::text(&mut chart, (x.ends.1, middle), (6, 0), short(median.value, Digits::All))?;
         }
-        let direct = analysis
-            .peers_of(Kind::Ceiling)
-            .into_iter()
-            .find_map(|at| table.rows[at].median);
-        if let Some(direct) = direct {
-            let line = [(direct.value, 0.0), (direct.value, y.ends.1)];
-            done(chart.draw_series(DashedLineSeries::new(line, 4, 3, INK.stroke_width(1))))?;
+        match analysis.direct(table) {
+            Some(direct) => canvas::upright(&mut chart, direct.value, &y),
+            None => Ok(()),
         }
-        Ok(())
     })
 }
 

@@ -7,6 +7,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::axis::Axis;
 use super::palette::{GRID, INK, Look, Mark};
+use crate::measure::results::State;
 use crate::measure::statistics::Estimate;
 
 /// How wide every plot is: as many units as a phone's page has points, and a third more.
@@ -79,6 +80,21 @@ pub(super) fn text(chart: &mut Chart<'_>, at: (f64, f64), away: (i32, i32), text
         .pos(Pos::new(HPos::Left, VPos::Center));
     let element = EmptyElement::at(at) + Text::new(text, away, style);
     done(chart.draw_series([element])).map(drop)
+}
+
+/// What stands in the row of a peer without a figure.
+pub(super) fn missing(state: &State) -> &'static str {
+    match state {
+        State::Measured => "not measured here",
+        State::Absent(_) => "absent",
+        State::Failed(_) => "failed",
+    }
+}
+
+/// A dashed line from the lowest row to the highest.
+pub(super) fn upright(chart: &mut Chart<'_>, at: f64, rows: &Axis) -> Result<()> {
+    let line = DashedLineSeries::new([(at, 0.0), (at, rows.ends.1)], 4, 3, INK.stroke_width(1));
+    done(chart.draw_series(line)).map(drop)
 }
 
 /// A mark at a place.

@@ -4,11 +4,10 @@ use anyhow::Result;
 use plotters::prelude::*;
 
 use super::axis::Axis;
-use super::canvas::{self, Along, Room, done};
+use super::canvas::{self, Along, Chart, Room, done};
 use super::palette::{Mark, looks};
 use crate::measure::analysis::{Analysis, Table};
-use crate::measure::results::Kind;
-use crate::measure::results::State;
+use crate::measure::statistics::Estimate;
 
 const ROW: u32 = 28;
 const ROOM: Room = Room {
@@ -39,37 +38,30 @@ pub(super) fn draw(analysis: &Analysis<'_>, tables: &[&Table<'_>], title: &str) 
     canvas::svg(title, height, |area| {
         let mut chart = canvas::frame(area, &x, &y, ROOM)?;
         for (at, peer) in peers.iter().enumerate() {
-            let medians = tables
-                .iter()
-                .map(|table| table.rows[at].median.filter(|median| median.value > 0.0));
-            let medians: Vec<_> = medians.collect();
+            let medians = tables.iter().map(|table| table.rows[at].median);
+            let medians: Vec<_> = medians.map(|of| of.filter(|of| of.value > 0.0)).collect();
             if medians.iter().all(Option::is_none) {
-                let why = match peer.state {
-                    State::Measured => "not measured here",
-                    State::Absent(_) => "absent",
-                    State::Failed(_) => "failed",
-                };
+                let why = canvas::missing(&peer.state);
                 canvas::text(&mut chart, (x.ends.0, y.row(at)), (24, 0), why.to_owned())?;
             }
-            let through = medians.iter().flatten().map(|median| (median.value, y.row(at)));
-            let style = looks[at].colour.stroke_width(1);
-            done(chart.draw_series(LineSeries::new(through.collect::<Vec<_>>(), style)))?;
-            for (nth, median) in medians.iter().enumerate() {
-                let Some(median) = median else { continue };
-                let place = (median.value, y.row(at));
-                canvas::interval(&mut chart, median, y.row(at), Along::X, looks[at].colour)?;
-                canvas::mark(&mut chart, place, MARKS[nth % MARKS.len()].0, looks[at].colour)?;
-            }
+            row(&mut chart, &medians, y.row(at), looks[at].colour)?;
         }
-        let direct = analysis
-            .peers_of(Kind::Ceiling)
-            .into_iter()
-            .find_map(|at| tables[0].rows[at].median);
-        if let Some(direct) = direct.filter(|direct| direct.value > 0.0) {
-            let at = direct.value;
-            let style = super::palette::INK.stroke_width(1);
-            done(chart.draw_series(DashedLineSeries::new([(at, 0.0), (at, y.ends.1)], 4, 3, style)))?;
+        match analysis.direct(tables[0]).filter(|direct| direct.value > 0.0) {
+            Some(direct) => canvas::upright(&mut chart, direct.value, &y),
+            None => Ok(()),
         }
-        Ok(())
     })
+}
+
+/// One peer's percentiles, joined by a line.
+fn row(chart: &mut Chart<'_>, medians: &[Option<Estimate>], at: f64, colour: RGBColor) -> Result<()> {
+    let through = medians.iter().flatten().map(|median| (median.value, at));
+    let line = LineSeries::new(through.collect::<Vec<_>>(), colour.stroke_width(1));
+    done(chart.draw_series(line))?;
+    for (nth, median) in medians.iter().enumerate() {
+        let Some(median) = median else { continue };
+        canvas::interval(chart, median, at, Along::X, colour)?;
+        canvas::mark(chart, (median.value, at), MARKS[nth % MARKS.len()].0, colour)?;
+    }
+    Ok(())
 }
