@@ -12,7 +12,9 @@ use crate::{build, process, workspace};
 /// # Errors
 /// What is missing and cannot be installed, or a failed build.
 pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
-    let only_reads = arguments.first().is_some_and(|word| word == "compare")
+    let only_reads = arguments
+        .first()
+        .is_some_and(|word| ["compare", "report"].contains(&&word[..]))
         || arguments.iter().any(|word| ["-h", "--help"].contains(&&word[..]));
     let groups: &[Group] = if only_reads {
         &[Group::Build]

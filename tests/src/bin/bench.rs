@@ -1,6 +1,6 @@
 //! Fairlead beside kube-proxy; see `tests::bench`. `cargo xtask bench` sets up and builds what it needs and starts it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -9,6 +9,9 @@ use tests::bench::case::Case;
 use tests::bench::peer::Peer;
 use tests::bench::plan::Options;
 use tests::bench::run::run;
+use tests::measure::compare::compare;
+use tests::measure::results::Results;
+use tests::measure::{findings, report};
 
 /// Measures Fairlead side by side with kube-proxy in all its modes, on the same machine, nodes, pods and Services.
 #[derive(Debug, Parser)]
@@ -28,6 +31,11 @@ enum Task {
         old: PathBuf,
         /// The results.json of the second run
         new: PathBuf,
+    },
+    /// Write the report of a run again, also of one that was stopped
+    Report {
+        /// The folder of the run
+        folder: PathBuf,
     },
 }
 
@@ -79,10 +87,8 @@ fn asked(text: &str) -> Result<Asked, String> {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
-        Some(Task::Compare { old, new }) => {
-            println!("{old:?}{new:?}");
-            Ok(true)
-        }
+        Some(Task::Compare { old, new }) => compare_files(&old, &new),
+        Some(Task::Report { folder }) => write_report(&folder),
         None => run(&arguments.options.into()),
     };
     match done {
@@ -127,4 +133,18 @@ impl From<Flags> for Options {
             command: format!("cargo xtask bench {}", words.join(" ")).trim_end().to_owned(),
         }
     }
+}
+
+/// Whether nothing has become worse.
+fn compare_files(old: &Path, new: &Path) -> Result<bool> {
+    let comparison = compare(&Results::load(old)?, &Results::load(new)?);
+    println!("{comparison}");
+    Ok(!comparison.has_regressions())
+}
+
+fn write_report(folder: &Path) -> Result<bool> {
+    let results = Results::load(&folder.join("results.json"))?;
+    report::write(&results, folder)?;
+    println!("{}", findings::page(&results));
+    Ok(true)
 }
