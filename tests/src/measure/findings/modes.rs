@@ -103,7 +103,9 @@ pub(super) fn case_by_case(analysis: &Analysis<'_>, headline: bool) -> Grid {
     for (case, metric, of_metric) in groups(analysis, headline) {
         for at in analysis.peers_of(Kind::Fairlead) {
             let rows: Vec<_> = of_metric.iter().map(|table| &table.rows[at]).collect();
-            grid.rows.push(line(case, metric, &analysis.results.peers[at], &rows));
+            if has_values(&rows) {
+                grid.rows.push(line(case, metric, &analysis.results.peers[at], &rows));
+            }
         }
     }
     grid
@@ -125,12 +127,22 @@ fn groups<'a, 'b>(analysis: &'b Analysis<'a>, headline: bool) -> Vec<(&'a str, &
     keys.map(tables).filter(|(.., tables)| is_compared(tables)).collect()
 }
 
+/// A mode that has no value in a case has no line: its agent is another's, or it dropped out and is named for that.
+fn has_values(rows: &[&Row]) -> bool {
+    rows.iter().any(|row| row.median.is_some())
+}
+
 /// A line for each case, mode and kube-proxy mode.
 pub(super) fn each_mode(analysis: &Analysis<'_>) -> Grid {
     let peers = &analysis.results.peers;
     let mut rows = Vec::new();
     for (case, metric, tables) in groups(analysis, true) {
-        for at in analysis.peers_of(Kind::Fairlead) {
+        let of = |at: usize| tables.iter().map(|table| &table.rows[at]).collect::<Vec<_>>();
+        for at in analysis
+            .peers_of(Kind::Fairlead)
+            .into_iter()
+            .filter(|at| has_values(&of(*at)))
+        {
             for mode in analysis.peers_of(Kind::KubeProxy) {
                 let each = tables.iter().flat_map(|table| &table.rows[at].to_each);
                 let pairs: Vec<_> = each.filter(|(of, _)| *of == mode).map(|(_, pair)| pair).collect();
