@@ -37,6 +37,9 @@ pub struct Options {
 /// Measured rounds: fewer than seven make intervals that mean little.
 pub(super) const ROUNDS: u32 = 7;
 
+/// How long one sample of a load takes: the least that wrk and iperf3 can be asked for.
+pub(super) const SAMPLE: Duration = Duration::from_secs(1);
+
 /// A set of stands that are up together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Block {
@@ -68,11 +71,6 @@ impl Options {
     /// Every sample, kept while the run goes on.
     pub(super) fn file(&self) -> PathBuf {
         self.out.join("results.json")
-    }
-
-    /// How long one sample takes.
-    pub(super) fn sample(&self) -> Duration {
-        Duration::from_millis(if self.quick { 500 } else { 1000 })
     }
 
     /// The headline's host with every number of services, then what another host or shape changes.

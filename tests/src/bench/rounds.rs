@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::ends;
 use super::load::Ends;
 use super::pin::CLIENTS;
-use super::plan::{Options, ROUNDS, Task};
+use super::plan::{ROUNDS, SAMPLE, Task};
 use super::progress::Progress;
 use super::stand::Stand;
 use crate::measure::results::{Metric, Results, State, Subject};
@@ -15,7 +15,6 @@ use crate::measure::results::{Metric, Results, State, Subject};
 pub(super) fn measure(
     task: Task,
     subject: &Subject,
-    options: &Options,
     stands: &mut Vec<Stand>,
     results: &mut Results,
     progress: &mut Progress,
@@ -33,7 +32,7 @@ pub(super) fn measure(
                 continue;
             }
             progress.measuring(subject, stands[at].plan.peer);
-            match sample(task, &stands[at], &ends[at], options) {
+            match sample(task, &stands[at], &ends[at]) {
                 Ok(values) if round > 0 => taken[at].push(values),
                 Ok(_) => {}
                 Err(error) => failures.push((at, format!("{subject}: {error:#}"))),
@@ -65,10 +64,10 @@ fn resolve<'a>(task: Task, stand: &'a Stand) -> Result<Ends<'a>> {
 }
 
 /// One sample of one stand, whose processes alone run meanwhile.
-fn sample(task: Task, stand: &Stand, ends: &Result<Ends<'_>>, options: &Options) -> Result<Taken> {
+fn sample(task: Task, stand: &Stand, ends: &Result<Ends<'_>>) -> Result<Taken> {
     let ends = ends.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
     stand.resume()?;
-    let values = task.case.sample(ends, options.sample());
+    let values = task.case.sample(ends, SAMPLE);
     stand.pause()?;
     values
 }

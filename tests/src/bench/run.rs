@@ -9,7 +9,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 use super::objects::Objects;
 use super::peer::Peer;
-use super::plan::{Block, Options, ROUNDS, Task};
+use super::plan::{Block, Options, ROUNDS, SAMPLE, Task};
 use super::progress::Progress;
 use super::stand::{Stand, StandPlan};
 use super::{control, per_packet, pin, proof, rounds};
@@ -95,7 +95,7 @@ fn begun(options: &Options) -> Result<Results> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             began,
             rounds: ROUNDS,
-            sample_ms: u64::try_from(options.sample().as_millis())?,
+            sample_ms: u64::try_from(SAMPLE.as_millis())?,
             seed: began,
             complete: false,
         },
@@ -158,7 +158,7 @@ fn loads(
     }
     for &task in tasks {
         let subject = task.subject(&block, options.endpoints);
-        rounds::measure(task, &subject, options, &mut stands, results, progress);
+        rounds::measure(task, &subject, &mut stands, results, progress);
         results.save(&options.file())?;
     }
     Ok(())
