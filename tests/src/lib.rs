@@ -3,6 +3,7 @@
 pub mod wait;
 pub mod tool;
 pub mod process;
+pub mod interrupt;
 pub mod cgroup;
 pub mod netns;
 pub mod plan;

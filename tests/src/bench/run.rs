@@ -5,7 +5,6 @@ use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Error, Result, ensure};
-use nix::sys::signal::{SigSet, Signal};
 
 use super::objects::Objects;
 use super::peer::Peer;
@@ -15,6 +14,7 @@ use super::stand::{Stand, StandPlan};
 use super::{control, per_packet, pin, proof, rounds};
 use crate::apiserver::ApiServer;
 use crate::cluster::remove_own_worlds;
+use crate::interrupt::clean_up_on_interrupt;
 use crate::measure::results::{Entrant, Kind, Results, Run, SCHEMA, State};
 use crate::measure::{findings, machine, report};
 
@@ -30,7 +30,8 @@ pub fn run(options: &Options) -> Result<bool> {
         "clients and servers need a processor each: this machine has one"
     );
     fs::create_dir_all(&options.out).with_context(|| format!("{}: cannot be made", options.out.display()))?;
-    remove_on_interrupt()?;
+    let say = "cleaning up; what was measured is kept, and the same command goes on from here";
+    clean_up_on_interrupt(say, remove_own_worlds)?;
     let mut results = begun(options)?;
     let blocks = options.blocks();
     let mut progress = Progress::of(options, blocks.iter().map(|block| options.tasks(block).len()).sum());
@@ -55,26 +56,6 @@ pub fn run(options: &Options) -> Result<bool> {
     missing.iter().for_each(|what| eprintln!("bench: {what}"));
     let failed = results.peers.iter().any(|peer| matches!(peer.state, State::Failed(_)));
     Ok(missing.is_empty() && !failed)
-}
-
-/// From here on an interrupt removes every namespace before it ends the run; what was measured is in its file.
-fn remove_on_interrupt() -> Result<()> {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGINT);
-    signals.add(Signal::SIGTERM);
-    signals.thread_block()?;
-    thread::spawn(move || {
-        let signal = signals.wait();
-        eprintln!("\ninterrupted, cleaning up; the same command goes on from here");
-        // What is still being made when the first look is taken is found by the second.
-        for _ in 0..2 {
-            if let Err(error) = remove_own_worlds() {
-                eprintln!("bench: {error:#}");
-            }
-        }
-        std::process::exit(128 + signal.map_or(Signal::SIGINT as i32, |signal| signal as i32))
-    });
-    Ok(())
 }
 
 /// An unfinished run of the same command in the same folder, or a new one.

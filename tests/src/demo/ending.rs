@@ -1,10 +1,8 @@
 //! How the demonstration ends: everything removed, or everything left up.
 
 use std::fs;
-use std::thread;
 
 use anyhow::Result;
-use nix::sys::signal::{SigSet, Signal};
 
 use super::NAME;
 use super::changes::nobody_answers;
@@ -12,29 +10,8 @@ use super::stage::Stage;
 use super::story::Story;
 use super::traffic::{WEB_CLUSTER, WEB_NODE_A, web};
 use crate::agent::Agent;
-use crate::cluster::{Node, Place, leftovers, remove_world};
+use crate::cluster::{Node, Place, leftovers};
 use crate::plan::Ip;
-
-/// From here on an interrupt removes the cluster before it ends the demonstration.
-///
-/// # Errors
-/// When signals cannot be blocked. Must be called before any thread is started.
-pub(super) fn remove_on_interrupt() -> Result<()> {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGINT);
-    signals.add(Signal::SIGTERM);
-    signals.thread_block()?;
-    thread::spawn(move || {
-        let signal = signals.wait();
-        eprintln!("\ninterrupted, cleaning up");
-        // What is still being made when the first look is taken is found by the second.
-        if let Err(error) = remove_world(NAME).or_else(|_| remove_world(NAME)) {
-            eprintln!("demo: {error:#}");
-        }
-        std::process::exit(128 + signal.map_or(Signal::SIGINT as i32, |signal| signal as i32))
-    });
-    Ok(())
-}
 
 /// Stops the agents in order, removes their data path, then the cluster, and looks for what is left.
 pub(super) fn clean_up(mut stage: Stage, story: &mut Story) -> Result<()> {

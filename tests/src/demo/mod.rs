@@ -11,6 +11,7 @@ mod ending;
 use anyhow::{Result, bail};
 
 use crate::cluster::{leftovers, remove_world};
+use crate::interrupt::clean_up_on_interrupt;
 
 use stage::Stage;
 use story::Story;
@@ -23,7 +24,7 @@ const NAME: &str = "fairlead-demo";
 /// # Errors
 /// When the cluster cannot be made, or anything did not come out as said.
 pub fn run(keep: bool) -> Result<()> {
-    ending::remove_on_interrupt()?;
+    clean_up_on_interrupt("cleaning up", || remove_world(NAME))?;
     if !leftovers(NAME).is_empty() {
         println!("removing what an earlier demonstration left up");
         remove_world(NAME)?;
