@@ -4,11 +4,11 @@ use std::panic::resume_unwind;
 use std::thread;
 
 use anyhow::{Context, Result};
-use tests::apiserver::ApiServer;
 use tests::bench::host::Host;
 use tests::bench::objects::{Objects, Use};
 use tests::bench::peer::Peer;
 use tests::bench::proof::sift;
+use tests::bench::shelf::Shelf;
 use tests::bench::stand::{Position, Stand, StandPlan};
 use tests::cluster::{Between, PodNetwork};
 use tests::peer::Transport;
@@ -21,8 +21,7 @@ fn every_peer_that_this_machine_has_carries_the_same_traffic() -> Result<()> {
         services: 6,
         endpoints: 2,
     };
-    let api = ApiServer::shared()?;
-    objects.create(&api, 0)?;
+    let api = Shelf::new()?.api(objects)?;
     let plan = |peer| StandPlan {
         peer,
         host: Host::AsANode,

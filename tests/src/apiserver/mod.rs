@@ -36,7 +36,7 @@ pub struct ApiServer {
     // First, so that no request outlives the server.
     requests: Requests,
     server: Option<Process>,
-    _etcd: Process,
+    etcd: Process,
     place: Arc<Place>,
     folder: PathBuf,
     credentials: Credentials,
@@ -50,7 +50,7 @@ impl ApiServer {
     /// # Errors
     /// When a program is missing, or does not answer within a minute.
     pub fn start(world: &World) -> Result<Self> {
-        let api = Self::start_at(Arc::clone(&world.router), None)?;
+        let api = Self::start_at(Arc::clone(&world.router), None, None)?;
         api.put_nodes(world)?;
         Ok(api)
     }
@@ -60,11 +60,30 @@ impl ApiServer {
     /// # Errors
     /// As [`ApiServer::start`].
     pub fn shared() -> Result<Self> {
+        Self::shared_with(None)
+    }
+
+    /// The same with what [`ApiServer::store`] has put into a folder.
+    ///
+    /// # Errors
+    /// As [`ApiServer::start`].
+    pub fn shared_with(stored: Option<&Path>) -> Result<Self> {
         let lone = Lone::build("api")?;
         let place = lone.shared();
         // The address by which every world knows the server, so that one kubeconfig and one certificate serve all.
         place.netns().ip(&format!("addr add {}/32 dev lo", plan::router().v4))?;
-        Self::start_at(place, Some(lone))
+        Self::start_at(place, Some(lone), stored)
+    }
+
+    /// Ends both in order and copies what etcd holds to a folder that does not exist yet.
+    ///
+    /// # Errors
+    /// When etcd does not end in time, or the folder cannot be made.
+    pub fn store(mut self, to: &Path) -> Result<()> {
+        self.crash()?;
+        self.etcd.signal(Signal::SIGTERM)?;
+        self.etcd.wait(START)?;
+        programs::copy(&programs::data(&self.folder), to)
     }
 
     /// Makes a shared server reachable in a world, where it would be if it ran there, and creates the world's Nodes.
@@ -81,15 +100,18 @@ impl ApiServer {
         world.nodes.iter().try_for_each(|of| self.put(&node(of)))
     }
 
-    fn start_at(place: Arc<Place>, lone: Option<Lone>) -> Result<Self> {
+    fn start_at(place: Arc<Place>, lone: Option<Lone>, stored: Option<&Path>) -> Result<Self> {
         let folder = place.folder().join("apiserver");
         fs::create_dir(&folder).with_context(|| format!("{}", folder.display()))?;
         let credentials = Credentials::make(&folder)?;
+        if let Some(stored) = stored {
+            programs::copy(stored, &programs::data(&folder))?;
+        }
         let etcd = place.start("etcd", &mut programs::etcd(&folder)?)?;
         let mut api = Self {
             requests: Requests::new(&place)?,
             server: None,
-            _etcd: etcd,
+            etcd,
             place,
             folder,
             credentials,

@@ -7,18 +7,30 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::credentials::Credentials;
-use crate::plan;
+use crate::{plan, tool};
 
 /// The port of the API server on the router's address.
 pub(super) const PORT: u16 = 6443;
 
 const ETCD: &str = "http://127.0.0.1:2379";
 
+/// What etcd keeps, in the folder of the two.
+pub(super) fn data(folder: &Path) -> PathBuf {
+    folder.join("etcd")
+}
+
+/// Copies a folder of etcd's to a place where there is none.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
+    let mut cp = Command::new("cp");
+    cp.args(["--archive", "--sparse=always", "--no-target-directory"]);
+    tool::output(cp.arg(from).arg(to), "").map(drop)
+}
+
 pub(super) fn etcd(folder: &Path) -> Result<Command> {
     let mut command = Command::new(binary("etcd")?);
     command
         .arg("--data-dir")
-        .arg(folder.join("etcd"))
+        .arg(data(folder))
         // What a crash of the machine would lose is a test's; writing it out takes the disk from everything else.
         .arg("--unsafe-no-fsync")
         .arg(format!("--listen-client-urls={ETCD}"))

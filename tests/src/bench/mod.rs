@@ -19,6 +19,7 @@ pub mod rules;
 pub mod proxy;
 pub mod servers;
 pub mod stand;
+pub mod shelf;
 mod programs;
 mod alone;
 mod evidence;

@@ -10,6 +10,7 @@ use super::objects::Objects;
 use super::peer::Peer;
 use super::plan::{Block, Options, ROUNDS, SAMPLE, Task};
 use super::progress::Progress;
+use super::shelf::Shelf;
 use super::stand::{Stand, StandPlan};
 use super::{control, per_packet, pin, proof, rounds};
 use crate::apiserver::ApiServer;
@@ -33,10 +34,11 @@ pub fn run(options: &Options) -> Result<bool> {
     let say = "cleaning up; what was measured is kept, and the same command goes on from here";
     clean_up_on_interrupt(say, remove_own_worlds)?;
     let mut results = begun(options)?;
+    let shelf = Shelf::new()?;
     let blocks = options.blocks();
     let mut progress = Progress::of(options, blocks.iter().map(|block| options.tasks(block).len()).sum());
     for block in blocks {
-        measure(block, options, &mut results, &mut progress)?;
+        measure(block, &shelf, options, &mut results, &mut progress)?;
     }
     let has_packets = results
         .series
@@ -100,10 +102,16 @@ fn entrant(peer: Peer) -> Entrant {
 }
 
 /// Stands everybody up, has each prove itself, and measures what an earlier run has not.
-fn measure(block: Block, options: &Options, results: &mut Results, progress: &mut Progress) -> Result<()> {
+fn measure(
+    block: Block,
+    shelf: &Shelf,
+    options: &Options,
+    results: &mut Results,
+    progress: &mut Progress,
+) -> Result<()> {
     let tasks = left(block, options, results, progress);
     if !tasks.is_empty() {
-        loads(block, &tasks, options, results, progress)?;
+        loads(block, &tasks, shelf, options, results, progress)?;
     }
     // An agent does the same on every host.
     if options.agents && block.is_headline() {
@@ -115,14 +123,14 @@ fn measure(block: Block, options: &Options, results: &mut Results, progress: &mu
 fn loads(
     block: Block,
     tasks: &[Task],
+    shelf: &Shelf,
     options: &Options,
     results: &mut Results,
     progress: &mut Progress,
 ) -> Result<()> {
     progress.tell(&format!("{} services: starting the peers", block.services));
     let objects = objects(block, options);
-    let api = ApiServer::shared()?;
-    objects.create(&api, 0)?;
+    let api = shelf.api(objects)?;
     let mut started = Vec::new();
     for &peer in &options.peers {
         if results.state(peer.name()) != Some(&State::Measured) {

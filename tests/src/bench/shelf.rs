@@ -1,0 +1,65 @@
+//! API servers that have everything already.
+//!
+//! A server takes longer for each Service the more it has: with every one it counts all, for its metrics. So each number
+//! of Services is created once, on top of a smaller one, and kept as what etcd holds.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::objects::Objects;
+use crate::apiserver::ApiServer;
+use crate::cluster::Lone;
+
+/// What etcd holds for some numbers of Services. Dropping it removes the files.
+#[derive(Debug)]
+pub struct Shelf {
+    stored: RefCell<Vec<Objects>>,
+    lone: Lone,
+}
+
+impl Shelf {
+    /// Nothing yet.
+    ///
+    /// # Errors
+    /// When its folder cannot be made.
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            stored: RefCell::default(),
+            lone: Lone::build("shelf")?,
+        })
+    }
+
+    /// A server of its own that has these objects and no Nodes.
+    ///
+    /// # Errors
+    /// When a server does not start, or refuses an object.
+    pub fn api(&self, objects: Objects) -> Result<ApiServer> {
+        if !self.stored.borrow().contains(&objects) {
+            let fewer = self.largest_below(objects);
+            let api = self.start(fewer)?;
+            objects.create(&api, fewer.map_or(0, Objects::count))?;
+            api.store(&self.path(objects))?;
+            self.stored.borrow_mut().push(objects);
+        }
+        self.start(Some(objects))
+    }
+
+    fn start(&self, of: Option<Objects>) -> Result<ApiServer> {
+        ApiServer::shared_with(of.map(|objects| self.path(objects)).as_deref())
+    }
+
+    fn largest_below(&self, objects: Objects) -> Option<Objects> {
+        let stored = self.stored.borrow();
+        let fewer = stored
+            .iter()
+            .filter(|one| one.endpoints == objects.endpoints && one.services < objects.services);
+        fewer.max_by_key(|one| one.services).copied()
+    }
+
+    fn path(&self, objects: Objects) -> PathBuf {
+        let name = format!("{}-services-{}-endpoints", objects.services, objects.endpoints);
+        self.lone.shared().folder().join(name)
+    }
+}
