@@ -15,8 +15,16 @@ use crate::{
 
 /// How many ports are tried. With half of the range in use towards one backend, one flow in 65,000 finds none.
 const TRIES: u32 = 16;
-/// Of a range so small neighbours are tried.
-const FEW: u32 = 1024;
+
+/// From one tried port to the next, in a range of `count`: so little that no port is tried twice. From one to its
+/// neighbour there would soon be long runs of taken ones, and others free elsewhere.
+#[inline(always)]
+const fn stride(random: u32, count: u32) -> u32 {
+    match random.checked_rem(count / TRIES) {
+        Some(more) => 1 + more,
+        None => 1,
+    }
+}
 
 /// Reserves a key. A key whose flow has expired counts as free.
 #[inline(always)]
@@ -145,14 +153,12 @@ fn ports<F: Family, N: Tables<F> + Clock + Entropy>(
 ) -> Result<(), Reason> {
     let config = node.config().ok_or(Reason::PortsExhausted)?;
     let (first, count) = (config.masquerade_first, config.masquerade_count);
-    let random = || node.random().checked_rem(count).ok_or(Reason::PortsExhausted);
+    let place = node.random().checked_rem(count).ok_or(Reason::PortsExhausted)?;
     work.search = Search {
         first,
         count,
-        place: random()?,
-        // From one port to its neighbour there would soon be long runs of taken ones, and others free elsewhere. But of
-        // few ports a stride may meet the same ones again.
-        step: if count < FEW { 1 } else { random()?.max(1) },
+        place,
+        step: stride(node.random(), count),
         ..Search::default()
     };
     let mut tries = 0;
@@ -227,5 +233,21 @@ fn take_over<F: Family, N: Tables<F> + Clock>(
         Ok(())
     } else {
         Err(Reason::PortsExhausted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    fn no_port_is_tried_twice(#[values(1, 2, 15, 16, 17, 1_000, 20_000, 28_976, 64_512)] count: u32) {
+        for random in 0..count {
+            let step = u64::from(stride(random, count));
+            let last = step * u64::from(TRIES.min(count) - 1);
+            assert!(step > 0 && last < u64::from(count), "{step}");
+        }
     }
 }
