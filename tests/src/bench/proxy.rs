@@ -11,7 +11,7 @@ use crate::agent::Agent;
 use crate::apiserver::ApiServer;
 use crate::cluster::Node;
 use crate::plan::Ip;
-use crate::process::Process;
+use crate::process::{Process, tail};
 use crate::wait;
 
 /// kube-proxy or Fairlead in a node. Dropping it kills the process and leaves what carries its traffic.
@@ -53,23 +53,31 @@ impl Proxy {
     /// # Errors
     /// When it ends, is not ready in time, or the Service is missing: with the end of its log.
     pub fn complete(&mut self, node: &Node, objects: Objects) -> Result<()> {
+        match self {
+            Self::KubeProxy(proxy) => proxy.synced()?,
+            Self::Fairlead(agent) => agent.ready()?,
+        }
         let last = objects.count() - 1;
+        ensure!(
+            self.lists(node, last)?,
+            "{}: not programmed; the end of its log: {}",
+            objects::name(last),
+            tail(&self.log(), 20)
+        );
+        Ok(())
+    }
+
+    /// Whether a Service is in its live rules or maps, for both families.
+    fn lists(&self, node: &Node, n: usize) -> Result<bool> {
         match self {
             Self::KubeProxy(proxy) => {
-                proxy.synced()?;
-                for ip in Ip::BOTH {
-                    let listed = rules::services(node, proxy.mode(), ip)?;
-                    ensure!(listed.contains(&last), "{}: no rules of {ip}", objects::name(last));
-                }
-                Ok(())
+                let [v4, v6] = Ip::BOTH.map(|ip| rules::services(node, proxy.mode(), ip));
+                Ok(v4?.contains(&n) && v6?.contains(&n))
             }
             Self::Fairlead(agent) => {
-                agent.ready()?;
-                let name = format!("default/{}", objects::name(last));
-                let listed = agent.ask(&["get", "services", "--service", &name])?;
-                let any = listed.as_array().is_some_and(|rows| !rows.is_empty());
-                ensure!(any, "{name}: not in the maps");
-                Ok(())
+                let name = format!("default/{}", objects::name(n));
+                let rows = agent.ask(&["get", "services", "--service", &name])?;
+                Ok(rows.as_array().is_some_and(|rows| !rows.is_empty()))
             }
         }
     }

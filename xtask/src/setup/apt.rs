@@ -18,7 +18,7 @@ pub(super) struct Missing {
 }
 
 /// Package and program, by group.
-const PACKAGES: [(Group, &str, &str); 20] = [
+const PACKAGES: [(Group, &str, &str); 21] = [
     (Group::Build, "gcc", "cc"),
     (Group::Netns, "iproute2", "ip"),
     (Group::Netns, "nginx-light", "nginx"),
@@ -37,6 +37,7 @@ const PACKAGES: [(Group, &str, &str); 20] = [
     (Group::Netns, "traceroute", "traceroute"),
     (Group::Netns, "kmod", "modprobe"),
     (Group::Cluster, "unzip", "unzip"),
+    (Group::Cluster, "ipset", "ipset"),
     (Group::Vm, "qemu-system-x86", "qemu-system-x86_64"),
     (Group::Vm, "xz-utils", "xz"),
 ];
@@ -45,9 +46,14 @@ const PACKAGES: [(Group, &str, &str); 20] = [
 pub(super) fn missing(groups: &BTreeSet<Group>) -> Vec<Missing> {
     let wanted = PACKAGES.iter().filter(|(group, _, _)| groups.contains(group));
     wanted
-        .filter(|(_, _, program)| process::find(program).is_none())
+        .filter(|(_, _, program)| process::find(program).is_none() && is_of_use(program))
         .map(|&(group, package, _)| Missing { group, package })
         .collect()
+}
+
+/// A tool for something that the kernel does not have is of no use.
+fn is_of_use(program: &str) -> bool {
+    program != "ipset" || process::output(Command::new("modprobe").args(["--dry-run", "--quiet", "ip_vs"])).is_ok()
 }
 
 /// The programs of a group.
