@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::case::Path;
 use super::ends;
 use super::load::Ends;
 use super::pin::CLIENTS;
@@ -28,7 +29,8 @@ pub(super) fn measure(
         let mut order: Vec<usize> = (0..stands.len()).collect();
         random.shuffle(&mut order);
         for at in order {
-            if failures.iter().any(|(failed, _)| *failed == at) {
+            let dropped_out = failures.iter().any(|(failed, _)| *failed == at);
+            if dropped_out || !takes_part(task, &stands[at]) {
                 continue;
             }
             progress.measuring(subject, stands[at].plan.peer);
@@ -48,8 +50,14 @@ pub(super) fn measure(
     failures.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
     for (at, reason) in failures {
         let stand = stands.remove(at);
+        progress.tell(&format!("{} failed: {reason}", stand.plan.peer));
         results.set_state(stand.plan.peer.name(), State::Failed(reason));
     }
+}
+
+/// Whether a peer can do this at all: programs on devices alone do nothing for the node's own sockets.
+fn takes_part(task: Task, stand: &Stand) -> bool {
+    task.path != Path::Node || !stand.plan.peer.has_services() || stand.plan.peer.serves_the_node()
 }
 
 /// What one sample gave.
