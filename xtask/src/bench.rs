@@ -32,10 +32,25 @@ pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
         bench.env("FAIRLEAD", workspace::agent());
         bench.env("FAIRLEAD_CLUSTER_BIN", setup::cluster_folder()?);
     }
+    if let Some(commit) = commit() {
+        bench.env("FAIRLEAD_COMMIT", commit);
+    }
     let status = bench
         .args(arguments)
         .status()
         .context("the comparison cannot be started")?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     Ok(ExitCode::from(code))
+}
+
+/// The commit of the checkout, marked where files differ from it; none where there is no git.
+fn commit() -> Option<String> {
+    let mut git = Command::new("git");
+    let said = git
+        .current_dir(workspace::root())
+        .args(["describe", "--always", "--dirty"])
+        .output()
+        .ok()?;
+    let commit = String::from_utf8(said.stdout).ok()?.trim().to_owned();
+    (said.status.success() && !commit.is_empty()).then_some(commit)
 }

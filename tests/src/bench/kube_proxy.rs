@@ -232,6 +232,13 @@ impl KubeProxy {
     }
 }
 
+/// The version of the program, as it says it itself; none where it is not there.
+pub fn version() -> Option<String> {
+    let program = apiserver::binary("kube-proxy").ok()?;
+    let said = tool::output(Command::new(program).arg("--version"), "").ok()?;
+    Some(said.trim().to_owned())
+}
+
 fn configuration(place: &Place, mode: Mode, kubeconfig: &Path) -> String {
     // Every JSON document is a YAML document.
     json!({

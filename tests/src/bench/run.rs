@@ -5,6 +5,8 @@ use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Error, Result, ensure};
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 
 use super::objects::Objects;
 use super::peer::Peer;
@@ -12,7 +14,7 @@ use super::plan::{Block, Options, ROUNDS, SAMPLE, Task};
 use super::progress::Progress;
 use super::shelf::Shelf;
 use super::stand::{Stand, StandPlan};
-use super::{control, per_packet, pin, proof, rounds};
+use super::{control, kube_proxy, per_packet, pin, proof, rounds};
 use crate::apiserver::ApiServer;
 use crate::cluster::remove_own_worlds;
 use crate::interrupt::clean_up_on_interrupt;
@@ -75,7 +77,7 @@ fn begun(options: &Options) -> Result<Results> {
         machine: machine::facts(),
         run: Run {
             command: options.command.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: version(),
             began,
             rounds: ROUNDS,
             sample_ms: u64::try_from(SAMPLE.as_millis())?,
@@ -96,9 +98,25 @@ fn entrant(peer: Peer) -> Entrant {
             Peer::IptablesNft | Peer::IptablesLegacy | Peer::Nftables | Peer::Ipvs => Kind::KubeProxy,
             Peer::FairleadStack | Peer::FairleadSocket | Peer::Fairlead => Kind::Fairlead,
         },
-        title: peer.to_string(),
+        title: title(peer),
         state: peer.absent().map_or(State::Measured, State::Absent),
     }
+}
+
+/// The project's, with the commit where `cargo xtask bench` knows it.
+fn version() -> String {
+    let commit = std::env::var("FAIRLEAD_COMMIT").ok();
+    let version = env!("CARGO_PKG_VERSION");
+    commit.map_or_else(|| version.to_owned(), |commit| format!("{version} ({commit})"))
+}
+
+/// What the command line's help says of a peer, with the version of what is not this project's.
+fn title(peer: Peer) -> String {
+    let value = peer.to_possible_value();
+    let what = value.as_ref().and_then(PossibleValue::get_help);
+    let what = what.map_or_else(|| peer.to_string(), ToString::to_string);
+    let version = peer.kube_proxy().and_then(|_| kube_proxy::version());
+    version.map_or_else(|| what.clone(), |version| format!("{what} ({version})"))
 }
 
 /// Stands everybody up, has each prove itself, and measures what an earlier run has not.
