@@ -164,6 +164,32 @@ fn a_flow_is_known_until_its_lifetime_is_over_and_not_a_moment_longer(
     of::<V6>(protocol, phase);
 }
 
+#[test]
+fn conversations_that_lie_together_keep_nobody_out() {
+    fn of<F: TestFamily>() {
+        const TOGETHER: u16 = 200;
+        let one = service(Protocol::Tcp).cluster_ip(1, 80).far(FarPod(1), 8080);
+        let mut host = Host::<F>::new(&Fixture::default().with(one).config(|config| config.records = 1024));
+        let connect = |host: &mut Host<F>, port| {
+            let client = (Pod(2), port);
+            let sent = host.send(Way::In(POD_PORT), tcp::<F>(client, VIP).syn());
+            host.send(Way::Out(POD_PORT), tcp::<F>(BACKENDS[0], client).syn_ack());
+            host.send(Way::In(POD_PORT), tcp::<F>(client, VIP));
+            (sent.action, sent.reason)
+        };
+        for port in 0..TOGETHER {
+            assert_eq!(connect(&mut host, 1000 + port).0, Action::Translate, "{port}");
+        }
+        // It has gone round.
+        host.maps().put_value(&schema::HANDS, &F::MAPS.hand, &0_u64);
+        let (action, reason) = connect(&mut host, 1);
+        assert_eq!(action, Action::Translate, "{reason:?}");
+        assert_eq!(host.maps().live_records::<F>().len(), usize::from(TOGETHER) + 1);
+    }
+    of::<V4>();
+    of::<V6>();
+}
+
 /// A node with so many masquerade ports.
 fn node_with_ports<F: TestFamily>(count: u32) -> Host<F> {
     let one = service(Protocol::Tcp)

@@ -1,5 +1,6 @@
 //! Finding a record for a new flow: a clock hand goes round and takes what is free, what has expired, or, when nothing
-//! of that is near, what no conversation depends on.
+//! of that is found, what no conversation depends on. Conversations that began together lie together, and a hand alone
+//! would find no way past a few dozen of them; so the search soon goes on at random places.
 
 use proxy_common::{
     family::Family,
@@ -10,13 +11,15 @@ use proxy_common::{
 
 use super::{Flow, is_past};
 use crate::{
-    node::{Clock, Tables},
+    node::{Clock, Entropy, Tables},
     work::{Search, Work},
 };
 
-/// How many records the hand looks at before a new flow is refused. With nine of ten records held by established
-/// connections, one in a thousand new flows is refused.
-const LOOKS: u32 = 64;
+/// How many records are looked at from the hand on.
+const NEAR: u32 = 8;
+/// How many records are looked at before a new flow is refused: all but the first at random places. With nine of ten
+/// records held by established connections, wherever they lie, one in a thousand new flows is refused.
+const LOOKS: u32 = NEAR + 64;
 
 /// How readily a record is given up while its flow is alive, by phase, and for masqueraded flows so many places on; the
 /// highest goes first. A table and no branches, for the reason that lifetimes are one.
@@ -54,18 +57,21 @@ const fn losses() -> [u8; 2 * Phase::PLACES] {
 ///
 /// # Errors
 ///
-/// [`Reason::FlowTableFull`] if all records that the hand saw are needed.
+/// [`Reason::FlowTableFull`] if all records that were looked at are needed.
 #[inline(always)]
-pub(super) fn claim<F: Family, N: Tables<F> + Clock>(node: &N, work: &mut Work<F>) -> Result<(), Reason> {
+pub(super) fn claim<F: Family, N: Tables<F> + Clock + Entropy>(node: &N, work: &mut Work<F>) -> Result<(), Reason> {
     let records = node.config().map_or(0, |config| config.records);
     let now = node.now();
     let hand = node.advance_hand(1);
     work.search = Search::default();
     let mut looks = 0;
     while looks < LOOKS {
-        let index = (hand + u64::from(looks))
-            .checked_rem(u64::from(records))
-            .ok_or(Reason::FlowTableFull)?;
+        let place = if looks < NEAR {
+            hand + u64::from(looks)
+        } else {
+            u64::from(node.random())
+        };
+        let index = place.checked_rem(u64::from(records)).ok_or(Reason::FlowTableFull)?;
         looks += 1;
         #[expect(
             clippy::cast_possible_truncation,
@@ -75,7 +81,7 @@ pub(super) fn claim<F: Family, N: Tables<F> + Clock>(node: &N, work: &mut Work<F
             break;
         }
     }
-    node.advance_hand(u64::from(looks) - 1);
+    node.advance_hand(u64::from(looks.min(NEAR)) - 1);
     if work.search.loss == NEVER {
         return Err(Reason::FlowTableFull);
     }
