@@ -12,6 +12,8 @@ pub mod peer;
 pub mod servers;
 pub mod manifests;
 #[cfg(feature = "cluster")]
+mod http;
+#[cfg(feature = "cluster")]
 pub mod apiserver;
 pub mod agent;
 pub mod probe;

@@ -104,7 +104,7 @@ fn programs_are_of(node: &Node, allowed: bool) -> Result<()> {
             hook.name
         );
     }
-    let pins = programs::pins(&node.state_dir());
+    let pins = node.pins();
     ensure!(
         allowed || pins.is_empty(),
         "{}: pins of Fairlead in {}",

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use super::load::{self, Ends, Talk};
 use super::objects::Use;
-use crate::measure::results::{Better, Metric};
+use crate::measure::results::Metric;
 use crate::peer::{LoadKind, Transport};
 
 /// A kind of load.
@@ -69,22 +69,6 @@ impl Path {
     }
 }
 
-fn rate(unit: &str) -> Metric {
-    Metric {
-        name: "rate".to_owned(),
-        unit: unit.to_owned(),
-        better: Better::Higher,
-    }
-}
-
-fn cost(name: &str, unit: &str) -> Metric {
-    Metric {
-        name: name.to_owned(),
-        unit: unit.to_owned(),
-        better: Better::Lower,
-    }
-}
-
 impl Case {
     /// The name on the command line.
     pub(super) fn name(self) -> String {
@@ -125,9 +109,12 @@ impl Case {
             ),
             Self::TcpStream => {
                 let (speed, spent) = load::stream(ends, time)?;
-                vec![(rate("Gbit/s"), speed), (cost("processor", "s/GB"), spent)]
+                vec![
+                    (Metric::higher("rate", "Gbit/s"), speed),
+                    (Metric::lower("processor", "s/GB"), spent),
+                ]
             }
-            Self::UdpSmall => vec![(rate("packets/s"), load::datagrams(ends, time)?)],
+            Self::UdpSmall => vec![(Metric::higher("rate", "packets/s"), load::datagrams(ends, time)?)],
         })
     }
 }
@@ -135,6 +122,8 @@ impl Case {
 /// The rate and as many percentiles as have a name.
 fn talk(unit: &str, percentiles: &[&str], talk: Talk) -> Vec<(Metric, f64)> {
     let times = percentiles.iter().zip(talk.times);
-    let times = times.map(|(name, time)| (cost(name, "µs"), time));
-    std::iter::once((rate(unit), talk.rate)).chain(times).collect()
+    let times = times.map(|(name, time)| (Metric::lower(name, "µs"), time));
+    std::iter::once((Metric::higher("rate", unit), talk.rate))
+        .chain(times)
+        .collect()
 }

@@ -1,8 +1,6 @@
 //! What a node is like apart from its proxy.
 
 use anyhow::Result;
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
 
 use crate::cluster::{NodePlan, World};
 
@@ -17,8 +15,7 @@ table inet cni {
 }";
 
 /// The two kinds of nodes on which peers are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Host {
     /// No rules but the peer's: the kernel tracks connections only where the peer asks for it
     Bare,
@@ -27,14 +24,11 @@ pub enum Host {
 }
 
 impl Host {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Bare, Self::AsANode];
-
-    /// Its name on the command line and in the results.
-    pub const fn name(self) -> &'static str {
+    /// As the report says it.
+    pub const fn title(self) -> &'static str {
         match self {
             Self::Bare => "bare",
-            Self::AsANode => "as-a-node",
+            Self::AsANode => "as a node is",
         }
     }
 

@@ -1,8 +1,6 @@
 //! kube-proxy in a node, one process as in a cluster.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,6 +12,7 @@ use serde_json::json;
 
 use crate::apiserver;
 use crate::cluster::{Node, Place};
+use crate::http::get;
 use crate::process::{Process, tail};
 use crate::{tool, wait};
 
@@ -288,12 +287,4 @@ fn gauge(metrics: &str, name: &str, family: &str) -> f64 {
         .find(|line| line.starts_with(name) && line.contains(family));
     let value = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
     value.unwrap_or(0.0)
-}
-
-fn get(address: &str, page: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(address).with_context(|| format!("kube-proxy at {address}"))?;
-    write!(stream, "GET {page} HTTP/1.0\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
 }

@@ -7,7 +7,7 @@ use super::peer::Peer;
 use super::plan::Options;
 use crate::cost::figures::Cost;
 use crate::cost::packets;
-use crate::measure::results::{Better, Metric, Results, Subject};
+use crate::measure::results::{Metric, Results, Subject};
 
 /// The case's name in the results.
 pub(super) const CASE: &str = "packet-cost";
@@ -33,11 +33,7 @@ pub(super) fn measure(options: &Options, results: &mut Results) -> Result<()> {
             ("time", "ns", cost.nanoseconds),
             ("multiple", "hash look-ups", cost.multiple),
         ] {
-            let metric = Metric {
-                name: name.to_owned(),
-                unit: unit.to_owned(),
-                better: Better::Lower,
-            };
+            let metric = Metric::lower(name, unit);
             results.add(&subject, &metric, Peer::Fairlead.name(), value);
         }
     }

@@ -7,7 +7,6 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use super::stand::Stand;
-use crate::cgroup::Cgroup;
 
 /// The processor of the clients.
 pub(super) const CLIENTS: usize = 0;
@@ -29,7 +28,7 @@ pub(super) fn pin(stand: &Stand) -> Result<()> {
         .filter_map(|agent| Some(agent.process()?.id()))
         .collect();
     for node in &stand.world.nodes {
-        for process in processes(node.cgroup())? {
+        for process in node.cgroup().processes().into_iter().map(i32::cast_unsigned) {
             if !agents.contains(&process) && !clients.contains(&process) {
                 to(process, CLIENTS + 1..processors()?)?;
             }
@@ -42,12 +41,6 @@ pub(super) fn pin(stand: &Stand) -> Result<()> {
 
 fn processors() -> Result<usize> {
     Ok(std::thread::available_parallelism()?.get())
-}
-
-fn processes(cgroup: &Cgroup) -> Result<Vec<u32>> {
-    let path = cgroup.path().join("cgroup.procs");
-    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
 }
 
 /// All threads of a process.

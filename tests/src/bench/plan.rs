@@ -172,33 +172,17 @@ impl Task {
         };
         let position = match self.path {
             Path::PodToPod => "",
-            Path::PodNear | Path::PodFar | Path::Node | Path::OutsideNear | Path::OutsideFar => position(self.position),
+            Path::PodNear | Path::PodFar | Path::Node | Path::OutsideNear | Path::OutsideFar => self.position.title(),
         };
         Subject {
             case: self.case.name(),
             path: format!("{}{shape}", self.path.title()),
             family: self.ip.to_string(),
-            host: host(block.host).to_owned(),
+            host: block.host.title().to_owned(),
             services: block.services,
             endpoints,
             position: position.to_owned(),
         }
-    }
-}
-
-fn position(position: Position) -> &'static str {
-    match position {
-        Position::First => "first",
-        Position::Middle => "middle",
-        Position::Last => "last",
-    }
-}
-
-/// As the report says it.
-pub(super) fn host(host: Host) -> &'static str {
-    match host {
-        Host::Bare => "bare",
-        Host::AsANode => "as a node is",
     }
 }
 

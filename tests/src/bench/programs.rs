@@ -1,6 +1,6 @@
 //! How many BPF programs stand at hooks where a proxy's would stand.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
@@ -107,14 +107,4 @@ fn effective(cgroup: &File, hook: u32) -> io::Result<usize> {
         return Err(io::Error::last_os_error());
     }
     usize::try_from(attributes[6]).map_err(io::Error::other)
-}
-
-/// Names of what an agent has pinned below a folder, none where there is no such folder.
-pub(super) fn pins(folder: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect()
 }

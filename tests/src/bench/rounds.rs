@@ -1,25 +1,26 @@
 //! The rounds: every stand in each, in another order each time.
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 
 use super::case::Path;
 use super::ends;
 use super::load::Ends;
+use super::peer::Peer;
 use super::pin::CLIENTS;
 use super::plan::{ROUNDS, SAMPLE, Task};
 use super::progress::Progress;
 use super::stand::Stand;
-use crate::measure::results::{Metric, Results, State, Subject};
+use crate::measure::results::{Metric, Results, Subject};
 
-/// Measures one task of all stands and adds the samples to the results. A stand that fails drops out of the list, the
-/// reason goes to its peer's row.
+/// Measures one task of all stands and adds the samples to the results. Stands that fail drop out of the list; returns
+/// whose they were, and why.
 pub(super) fn measure(
     task: Task,
     subject: &Subject,
     stands: &mut Vec<Stand>,
     results: &mut Results,
     progress: &mut Progress,
-) {
+) -> Vec<(Peer, Error)> {
     let mut failures = Vec::new();
     let mut taken: Vec<Vec<Taken>> = stands.iter().map(|_| Vec::new()).collect();
     let mut random = fastrand::Rng::with_seed(results.run.seed.wrapping_add(results.series.len() as u64));
@@ -37,7 +38,7 @@ pub(super) fn measure(
             match sample(task, &stands[at], &ends[at]) {
                 Ok(values) if round > 0 => taken[at].push(values),
                 Ok(_) => {}
-                Err(error) => failures.push((at, format!("{subject}: {error:#}"))),
+                Err(error) => failures.push((at, error.context(subject.to_string()))),
             }
         }
     }
@@ -48,11 +49,8 @@ pub(super) fn measure(
         }
     }
     failures.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-    for (at, reason) in failures {
-        let stand = stands.remove(at);
-        progress.tell(&format!("{} failed: {reason}", stand.plan.peer));
-        results.set_state(stand.plan.peer.name(), State::Failed(reason));
-    }
+    let drop_out = |(at, error)| (stands.remove(at).plan.peer, error);
+    failures.into_iter().map(drop_out).collect()
 }
 
 /// Whether a peer can do this at all: programs on devices alone do nothing for the node's own sockets.

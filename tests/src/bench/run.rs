@@ -165,7 +165,9 @@ fn loads(
     }
     for &task in tasks {
         let subject = task.subject(&block, options.endpoints);
-        rounds::measure(task, &subject, &mut stands, results, progress);
+        for (peer, error) in rounds::measure(task, &subject, &mut stands, results, progress) {
+            failed(peer, &error, results, progress);
+        }
         results.save(&options.file())?;
     }
     Ok(())

@@ -116,14 +116,7 @@ impl Stand {
     /// # Errors
     /// When one cannot be started.
     pub fn begin(&mut self, api: &ApiServer) -> Result<()> {
-        self.agents.clear();
-        for node in &self.world.nodes {
-            if let Some(mut agent) = Proxy::of(self.plan.peer, node, api)? {
-                agent.begin()?;
-                self.agents.push(agent);
-            }
-        }
-        Ok(())
+        self.begin_first(self.world.nodes.len(), api)
     }
 
     /// Starts the agent of the client's node alone, and waits for nothing.
@@ -131,10 +124,16 @@ impl Stand {
     /// # Errors
     /// When it cannot be started.
     pub fn begin_here(&mut self, api: &ApiServer) -> Result<()> {
+        self.begin_first(1, api)
+    }
+
+    fn begin_first(&mut self, nodes: usize, api: &ApiServer) -> Result<()> {
         self.agents.clear();
-        if let Some(mut agent) = Proxy::of(self.plan.peer, self.world.node(0), api)? {
-            agent.begin()?;
-            self.agents.push(agent);
+        for node in self.world.nodes.iter().take(nodes) {
+            if let Some(mut agent) = Proxy::of(self.plan.peer, node, api)? {
+                agent.begin()?;
+                self.agents.push(agent);
+            }
         }
         Ok(())
     }
@@ -165,14 +164,6 @@ impl Stand {
     /// When the kernel does not.
     pub fn resume(&self) -> Result<()> {
         self.world.thaw()
-    }
-
-    /// Stops the agents alone, or lets them go on: nothing is programmed while traffic is measured.
-    ///
-    /// # Errors
-    /// When one does not run.
-    pub fn hold_agents(&self, held: bool) -> Result<()> {
-        self.agents.iter().try_for_each(|agent| agent.hold(held))
     }
 
     /// The pod that sends.
@@ -245,6 +236,15 @@ impl Stand {
 impl Position {
     /// All.
     pub const ALL: [Self; 3] = [Self::First, Self::Middle, Self::Last];
+
+    /// As the report says it.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Middle => "middle",
+            Self::Last => "last",
+        }
+    }
 
     const fn place(self, of: usize) -> usize {
         match self {

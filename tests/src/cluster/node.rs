@@ -83,6 +83,16 @@ impl Node {
         self.folder().join("bpf").join(self.label())
     }
 
+    /// The names in that folder; none where there is no such folder.
+    pub fn pins(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.state_dir()) else {
+            return Vec::new();
+        };
+        entries
+            .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    }
+
     /// Its folder of manifests.
     pub fn manifests_dir(&self) -> PathBuf {
         self.folder().join(format!("manifests-{}", self.label()))

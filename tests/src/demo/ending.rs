@@ -1,7 +1,5 @@
 //! How the demonstration ends: everything removed, or everything left up.
 
-use std::fs;
-
 use anyhow::Result;
 
 use super::NAME;
@@ -10,7 +8,7 @@ use super::stage::Stage;
 use super::story::Story;
 use super::traffic::{WEB_CLUSTER, WEB_NODE_A, web};
 use crate::agent::Agent;
-use crate::cluster::{Node, Place, leftovers};
+use crate::cluster::{Place, leftovers};
 use crate::plan::Ip;
 
 /// Stops the agents in order, removes their data path, then the cluster, and looks for what is left.
@@ -28,7 +26,7 @@ pub(super) fn clean_up(mut stage: Stage, story: &mut Story) -> Result<()> {
     }
     for (agent, node) in stage.agents.iter().zip(&stage.world.nodes) {
         agent.cleanup()?;
-        let pins = pins_below(node);
+        let pins = node.pins();
         story.check(
             pins.is_empty(),
             &format!("no pin is left in {} {}", node.label(), pins.join(" ")),
@@ -48,15 +46,6 @@ pub(super) fn clean_up(mut stage: Stage, story: &mut Story) -> Result<()> {
         "no namespace, link, mount, process, cgroup or file of it is left on this machine",
     );
     Ok(())
-}
-
-fn pins_below(node: &Node) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(node.state_dir()) else {
-        return Vec::new();
-    };
-    entries
-        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-        .collect()
 }
 
 /// Leaves everything running and says how to use it.

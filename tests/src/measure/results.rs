@@ -195,6 +195,26 @@ impl Results {
     }
 }
 
+impl Metric {
+    /// A figure of which more is better.
+    pub fn higher(name: &str, unit: &str) -> Self {
+        Self::new(name, unit, Better::Higher)
+    }
+
+    /// A figure of which less is better.
+    pub fn lower(name: &str, unit: &str) -> Self {
+        Self::new(name, unit, Better::Lower)
+    }
+
+    fn new(name: &str, unit: &str, better: Better) -> Self {
+        Self {
+            name: name.to_owned(),
+            unit: unit.to_owned(),
+            better,
+        }
+    }
+}
+
 impl Series {
     /// The samples of a peer; none where it has none.
     pub fn samples(&self, peer: &str) -> &[f64] {

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::figures::{Memory, Percentiles};
 use crate::cluster::Place;
+use crate::http::get;
 use crate::wait;
 
 const METRICS: &str = "127.0.0.1:10249";
@@ -89,14 +88,6 @@ fn nanoseconds(seconds: &str) -> u64 {
         }
         Ok(_) | Err(_) => u64::MAX,
     }
-}
-
-fn get(address: &str, page: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(address).with_context(|| format!("the agent's metrics at {address}"))?;
-    write!(stream, "GET {page} HTTP/1.0\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
 }
 
 /// The memory of a process.

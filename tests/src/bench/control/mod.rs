@@ -11,10 +11,10 @@ use anyhow::{Context, Result};
 
 use super::objects::{Objects, Use};
 use super::peer::Peer;
-use super::plan::{self, Options};
+use super::plan::Options;
 use super::stand::{Stand, StandPlan};
 use crate::apiserver::ApiServer;
-use crate::measure::results::{Better, Metric, Results, Subject};
+use crate::measure::results::{Metric, Results, Subject};
 use crate::peer::{Open, Transport};
 use crate::plan::Ip;
 use crate::wait;
@@ -37,7 +37,7 @@ const TRIED: usize = 20;
 pub(super) fn measure(stand: StandPlan, options: &Options, results: &mut Results) -> Result<()> {
     let mut sheet = Sheet {
         plan: stand,
-        host: plan::host(stand.host),
+        host: stand.host.title(),
         results,
     };
     let few = Objects {
@@ -78,11 +78,7 @@ impl Sheet<'_> {
             endpoints: u32::try_from(objects.endpoints).unwrap_or(u32::MAX),
             position: String::new(),
         };
-        let metric = Metric {
-            name: name.to_owned(),
-            unit: unit.to_owned(),
-            better: Better::Lower,
-        };
+        let metric = Metric::lower(name, unit);
         self.results.add(&subject, &metric, self.plan.peer.name(), value);
     }
 
@@ -103,7 +99,6 @@ fn created(few: StandPlan, api: &ApiServer, sheet: &mut Sheet<'_>) -> Result<()>
     let begin = Instant::now();
     all.create(api, few.objects.count())?;
     let created = begin.elapsed();
-    answers(&stand, all, all.count() - 1)?;
     everything_answers(&stand, all)?;
     let followed = begin.elapsed();
     sheet.add("create", "the server's time", "s", created.as_secs_f64());
@@ -126,7 +121,7 @@ fn start(api: &ApiServer, sheet: &mut Sheet<'_>) -> Result<Stand> {
     let before = Spent::kernel()?;
     let begin = Instant::now();
     stand.begin_here(api)?;
-    answers(&stand, sheet.plan.objects, 0)?;
+    answers(&stand, 0)?;
     sheet.add("cold-start", "first answer", "s", begin.elapsed().as_secs_f64());
     everything_answers(&stand, sheet.plan.objects)?;
     sheet.add("cold-start", "all answer", "s", begin.elapsed().as_secs_f64());
@@ -136,10 +131,10 @@ fn start(api: &ApiServer, sheet: &mut Sheet<'_>) -> Result<Stand> {
 }
 
 /// Waits until Service `n` answers the client over IPv4, as HTTP.
-fn answers(stand: &Stand, objects: Objects, n: usize) -> Result<()> {
+fn answers(stand: &Stand, n: usize) -> Result<()> {
     let how = Open {
         transport: Transport::Http,
-        to: stand.target(n % objects.count(), Use::Http, Ip::V4),
+        to: stand.target(n, Use::Http, Ip::V4),
         from: None,
         within: ATTEMPT,
     };
@@ -153,7 +148,7 @@ fn answers(stand: &Stand, objects: Objects, n: usize) -> Result<()> {
 /// Services of the whole list answer, the last one among them.
 fn everything_answers(stand: &Stand, objects: Objects) -> Result<()> {
     let count = objects.count();
-    (1..=TRIED).try_for_each(|part| answers(stand, objects, (count * part / TRIED).max(1) - 1))
+    (1..=TRIED).try_for_each(|part| answers(stand, (count * part / TRIED).max(1) - 1))
 }
 
 /// Whether a peer has an agent to measure here: modes that differ in the data path alone have the same one.
