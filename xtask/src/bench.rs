@@ -22,6 +22,12 @@ pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
         &[Group::Build, Group::Netns, Group::Cluster]
     };
     setup::require(groups)?;
+    if !only_reads {
+        // Without it the report says that it has no samples of the processors.
+        for why in setup::ensure(&[Group::Profile]).into_values() {
+            println!("bench: no profiles of the processors: {why}");
+        }
+    }
     let mut bins = process::cargo();
     bins.current_dir(workspace::root());
     // What puts the load on must not be slower than it has to be.

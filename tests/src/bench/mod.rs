@@ -7,6 +7,7 @@ mod load;
 mod ends;
 mod pin;
 mod rounds;
+mod profile;
 mod progress;
 mod control;
 mod per_packet;

@@ -37,6 +37,11 @@ impl Progress {
         self.bar.inc(1);
     }
 
+    /// Beside the samples.
+    pub(super) fn profiling(&self, subject: &Subject, peer: Peer) {
+        self.bar.set_message(format!("profile of {peer}: {subject}"));
+    }
+
     /// A task that an earlier run did.
     pub(super) fn skip(&mut self, samples: u64) {
         self.bar.inc(samples);

@@ -8,6 +8,7 @@ use super::load::Ends;
 use super::peer::Peer;
 use super::pin::CLIENTS;
 use super::plan::{ROUNDS, SAMPLE, Task};
+use super::profile;
 use super::progress::Progress;
 use super::stand::Stand;
 use crate::measure::results::{Metric, Results, Subject};
@@ -42,12 +43,13 @@ pub(super) fn measure(
             }
         }
     }
-    drop(ends);
     for (stand, values) in stands.iter().zip(taken) {
         for (metric, value) in values.into_iter().flatten() {
             results.add(subject, &metric, stand.plan.peer.name(), value);
         }
     }
+    profile::take(task, subject, stands, &ends, results, progress);
+    drop(ends);
     failures.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
     let drop_out = |(at, error)| (stands.remove(at).plan.peer, error);
     failures.into_iter().map(drop_out).collect()

@@ -86,6 +86,7 @@ fn begun(options: &Options) -> Result<Results> {
         },
         peers: options.peers.iter().map(|&peer| entrant(peer)).collect(),
         series: Vec::new(),
+        profiles: Vec::new(),
     })
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::results::{Results, SCHEMA};
+use super::results::{OLDEST_SCHEMA, Results, SCHEMA};
 
 /// What every version of the file has.
 #[derive(Deserialize)]
@@ -31,13 +31,16 @@ impl Results {
         let version: Version = parse(&text).with_context(name)?;
         let schema = version.schema;
         ensure!(
-            schema == SCHEMA,
-            "{}: schema: is {schema}, this program reads {SCHEMA}",
+            (OLDEST_SCHEMA..=SCHEMA).contains(&schema),
+            "{}: schema: is {schema}, this program reads {OLDEST_SCHEMA} to {SCHEMA}",
             name()
         );
         let results: Results = parse(&text).with_context(name)?;
         results.check().with_context(name)?;
-        Ok(results)
+        Ok(Results {
+            schema: SCHEMA,
+            ..results
+        })
     }
 
     /// What the types do not say: that samples are numbers, and that whoever has values is a peer.
@@ -51,6 +54,11 @@ impl Results {
                     anyhow::bail!("series[{s}].values[{v}].samples[{at}]: not a finite number");
                 }
             }
+        }
+        for (p, profile) in self.profiles.iter().enumerate() {
+            let known = self.peers.iter().any(|peer| peer.name == profile.peer);
+            ensure!(known, "profiles[{p}].peer: `{}` is not in peers", profile.peer);
+            ensure!(profile.is_finite(), "profiles[{p}]: not a finite number");
         }
         Ok(())
     }

@@ -3,11 +3,13 @@
 //! Nothing here knows how a cluster is built: the agent's own binary could link it.
 
 pub mod results;
+pub mod profile;
 pub mod machine;
 pub mod file;
 pub mod statistics;
 pub mod verdict;
 pub mod analysis;
+pub mod losses;
 pub mod words;
 pub mod document;
 pub mod findings;

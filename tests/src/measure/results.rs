@@ -4,8 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The version of the file's shape: a reader refuses another one.
-pub const SCHEMA: u32 = 1;
+use super::profile::Profile;
+
+/// The version of the file's shape: a reader refuses a later one.
+pub const SCHEMA: u32 = 2;
+/// The oldest version that is read. It has no profiles.
+pub const OLDEST_SCHEMA: u32 = 1;
 
 /// A run: also a run that was stopped, or that goes on later.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +24,9 @@ pub struct Results {
     pub peers: Vec<Entrant>,
     /// One for each thing measured; the order is the report's.
     pub series: Vec<Series>,
+    /// Why what was lost was lost.
+    #[serde(default)]
+    pub profiles: Vec<Profile>,
 }
 
 /// Facts of the machine that the figures depend on, by name, in the order to show them.
@@ -152,6 +159,24 @@ impl Results {
     /// The peers of a kind.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Entrant> {
         self.peers.iter().filter(move |peer| peer.kind == kind)
+    }
+
+    /// The same run without anything measured.
+    pub fn empty(&self) -> Self {
+        Self {
+            schema: self.schema,
+            machine: self.machine.clone(),
+            run: self.run.clone(),
+            peers: self.peers.clone(),
+            series: Vec::new(),
+            profiles: Vec::new(),
+        }
+    }
+
+    /// The profile of a peer in a place, if there is one.
+    pub fn profile(&self, subject: &Subject, peer: &str) -> Option<&Profile> {
+        let is_it = |profile: &&Profile| profile.peer == peer && profile.subject == *subject;
+        self.profiles.iter().find(is_it)
     }
 
     /// What became of a peer; nothing where there is none of that name.

@@ -18,7 +18,7 @@ pub(super) struct Missing {
 }
 
 /// Package and program, by group.
-const PACKAGES: [(Group, &str, &str); 21] = [
+const PACKAGES: [(Group, &str, &str); 22] = [
     (Group::Build, "gcc", "cc"),
     (Group::Netns, "iproute2", "ip"),
     (Group::Netns, "nginx-light", "nginx"),
@@ -38,6 +38,7 @@ const PACKAGES: [(Group, &str, &str); 21] = [
     (Group::Netns, "kmod", "modprobe"),
     (Group::Cluster, "unzip", "unzip"),
     (Group::Cluster, "ipset", "ipset"),
+    (Group::Profile, "linux-perf", "perf"),
     (Group::Vm, "qemu-system-x86", "qemu-system-x86_64"),
     (Group::Vm, "xz-utils", "xz"),
 ];

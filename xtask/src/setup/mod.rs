@@ -27,6 +27,8 @@ pub(crate) enum Group {
     Netns,
     /// etcd, kube-apiserver and kube-proxy, built from their Go modules
     Cluster,
+    /// perf, with which the comparison looks into the kernel where something is lost
+    Profile,
     /// QEMU, and Debian's cloud kernels to boot in it
     Vm,
     /// cargo-deny, for licences and advisories
@@ -113,7 +115,7 @@ fn plan(groups: &BTreeSet<Group>) -> Plan {
                 steps.extend(sources);
             }
             Group::Vm => steps.extend(kernels::missing()),
-            Group::Netns | Group::Checks => {}
+            Group::Netns | Group::Profile | Group::Checks => {}
         }
     }
     Plan {

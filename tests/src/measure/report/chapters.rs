@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Analysis, HEADLINE_HOST, method, plots, tables};
+use super::{Analysis, HEADLINE_HOST, losses, method, plots, tables};
 use crate::measure::analysis::unique;
 use crate::measure::document::{Block, Grid};
 use crate::measure::findings;
@@ -44,9 +44,10 @@ pub(super) fn full(analysis: &Analysis<'_>) -> Result<Vec<Block>> {
     Ok(blocks)
 }
 
-/// Findings, and what was compared.
+/// Findings, what was lost, and what was compared.
 fn beginning(analysis: &Analysis<'_>) -> Vec<Block> {
     let mut blocks = findings::blocks(analysis);
+    blocks.extend(losses::chapter(analysis));
     let results = analysis.results;
     blocks.push(Block::Heading("What was compared".to_owned()));
     blocks.push(Block::Table(Grid {

@@ -3,6 +3,7 @@
 mod chapters;
 mod csv;
 mod html;
+mod losses;
 mod markdown;
 mod method;
 mod plots;

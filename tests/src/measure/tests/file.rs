@@ -17,8 +17,8 @@ fn what_was_saved_is_loaded() {
 }
 
 #[rstest]
-#[case::another_version("\"schema\": 1", "\"schema\": 2", "schema: is 2, this program reads 1")]
-#[case::no_version("\"schema\": 1,", "", "missing field `schema`")]
+#[case::a_later_version("\"schema\": 2", "\"schema\": 3", "schema: is 3, this program reads 1 to 2")]
+#[case::no_version("\"schema\": 2,", "", "missing field `schema`")]
 #[case::a_sample_that_is_text("\"samples\": [", "\"samples\": [\"x\",", "series[0].values[0].samples[0]: ")]
 #[case::a_kind_that_nobody_knows("\"ceiling\"", "\"roof\"", "peers[0].kind: unknown variant `roof`")]
 #[case::a_value_of_nobody(
@@ -39,6 +39,18 @@ fn a_file_that_cannot_be_read_is_refused_in_one_line(#[case] old: &str, #[case] 
     let error = format!("{:#}", Results::load(&file).expect_err("refused"));
     assert!(error.contains("results.json: ") && error.contains(expected), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[test]
+fn the_version_before_has_no_profiles_and_is_read() {
+    let scratch = Scratch::new("before");
+    let file = scratch.path().join("results.json");
+    let results = fixture::results(fixture::Plan { cases: 1, ..PLAN });
+    let mut old = serde_json::to_value(&results).expect("JSON");
+    old["schema"] = 1.into();
+    old.as_object_mut().expect("an object").remove("profiles");
+    std::fs::write(&file, old.to_string()).expect("written");
+    assert!(Results::load(&file).expect("loaded") == results);
 }
 
 #[test]

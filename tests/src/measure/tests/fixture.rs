@@ -1,5 +1,6 @@
 //! A run that never was, of the size of a real one.
 
+use crate::measure::profile::{Function, Processors, Profile, Program};
 use crate::measure::results::{Better, Entrant, Kind, Machine, Metric, Results, Run, SCHEMA, State, Subject};
 
 /// What to make up.
@@ -120,6 +121,7 @@ fn empty(rounds: u32) -> Results {
         },
         peers: PEERS.iter().map(peer).collect(),
         series: Vec::new(),
+        profiles: Vec::new(),
     }
 }
 
@@ -170,6 +172,39 @@ fn measure(results: &mut Results, plan: &Plan, subject: &Subject, peer: (&str, K
             }
         }
     }
+}
+
+/// Profiles of one place: of the mode `fairlead-stack`, of kube-proxy's `nftables` and of the ceiling.
+pub(crate) fn profiles(subject: &Subject) -> Vec<Profile> {
+    let program = |name: &str, runs, time| Program {
+        name: name.to_owned(),
+        runs,
+        time,
+    };
+    let function = |(name, time): (&str, f64)| Function {
+        name: name.to_owned(),
+        time,
+    };
+    let profile = |peer: &str, programs, functions: &[(&str, f64)]| Profile {
+        subject: subject.clone(),
+        peer: peer.to_owned(),
+        of: "connections".to_owned(),
+        programs,
+        processors: Some(Processors {
+            sample: 10.0,
+            idle: 100.0,
+            elsewhere: 5.0,
+            user: 9000.0,
+            functions: functions.iter().copied().map(function).collect(),
+            others: 4000.0,
+        }),
+    };
+    let own = vec![program("ingress", 8.0, 2000.0), program("egress", 8.0, 1250.0)];
+    vec![
+        profile("direct", Vec::new(), &[("ip_rcv", 5000.0)]),
+        profile("nftables", Vec::new(), &[("ip_rcv", 5100.0), ("nft_do_chain", 2500.0)]),
+        profile("fairlead-stack", own, &[("ip_rcv", 5200.0), ("BPF enter", 1800.0)]),
+    ]
 }
 
 /// What chance adds: the sum of twelve numbers between 0 and 1, less 6, is as good as normal.

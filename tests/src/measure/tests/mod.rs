@@ -11,3 +11,4 @@ mod findings;
 mod report;
 mod compare;
 mod schema;
+mod profile;

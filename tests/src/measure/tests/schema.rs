@@ -20,6 +20,7 @@ fn keys(of: &Value, found: &mut Vec<String>) {
 #[test]
 fn the_document_names_every_field_and_every_word() {
     let mut results = fixture::results(Plan { cases: 1, ..PLAN });
+    results.profiles = fixture::profiles(&results.series[0].subject);
     results.peers[0].state = State::Failed("why".to_owned());
     let mut found = Vec::new();
     keys(&serde_json::to_value(&results).expect("JSON"), &mut found);
