@@ -1,6 +1,6 @@
 //! Finding a record for a new flow: a clock hand goes round and takes what is free, what has expired, or, when nothing
-//! of that is found, what no conversation depends on. Conversations that began together lie together, and a hand alone
-//! would find no way past a few dozen of them; so the search soon goes on at random places.
+//! of that is near, what no conversation depends on: there the oldest flows lie. But conversations that began together
+//! lie together, and a hand alone would find no way past a few dozen of them; then the search goes on at random places.
 
 use proxy_common::{
     family::Family,
@@ -16,10 +16,10 @@ use crate::{
 };
 
 /// How many records are looked at from the hand on.
-const NEAR: u32 = 8;
-/// How many records are looked at before a new flow is refused: all but the first at random places. With nine of ten
-/// records held by established connections, wherever they lie, one in a thousand new flows is refused.
-const LOOKS: u32 = NEAR + 64;
+const NEAR: u32 = 16;
+/// How many records are looked at before a new flow is refused. With nine of ten records held by established
+/// connections, six in a thousand new flows are refused where those lie together, and one in a thousand elsewhere.
+const LOOKS: u32 = NEAR + 48;
 
 /// How readily a record is given up while its flow is alive, by phase, and for masqueraded flows so many places on; the
 /// highest goes first. A table and no branches, for the reason that lifetimes are one.
@@ -68,8 +68,10 @@ pub(super) fn claim<F: Family, N: Tables<F> + Clock + Entropy>(node: &N, work: &
     while looks < LOOKS {
         let place = if looks < NEAR {
             hand + u64::from(looks)
-        } else {
+        } else if work.search.loss == NEVER {
             u64::from(node.random())
+        } else {
+            break;
         };
         let index = place.checked_rem(u64::from(records)).ok_or(Reason::FlowTableFull)?;
         looks += 1;
