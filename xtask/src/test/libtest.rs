@@ -1,6 +1,6 @@
 //! Reads what the test harness prints, line by line, while the user reads it too.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
@@ -24,14 +24,24 @@ pub(super) fn run(command: &mut Command, tally: &mut Tally) -> Result<()> {
         let mut reader = BufReader::new(stdout);
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line)? > 0 {
-            std::io::stdout().write_all(&line)?;
-            reading.line(String::from_utf8_lossy(&line).trim_end());
+            let text = String::from_utf8_lossy(&line);
+            reading.line(text.trim_end());
+            if is_shown(text.trim_end()) {
+                std::io::stdout().write_all(&line)?;
+            } else if let Some(progress) = reading.progress() {
+                println!("{progress}");
+            }
             line.clear();
         }
     }
     let status = child.wait()?;
     reading.finish(status.success(), &words, tally);
     Ok(())
+}
+
+/// Whether a line is worth its place: a log that may be cut is for what went wrong, so what passed is only counted there.
+fn is_shown(line: &str) -> bool {
+    !is_passed(line) || std::io::stdout().is_terminal()
 }
 
 /// What was read so far of one or more test binaries.
@@ -41,12 +51,16 @@ pub(crate) struct Reading {
     failures: Vec<String>,
     /// Tests of the binary that runs now, until its result line is read.
     running: Option<usize>,
+    /// Those of them that have passed so far.
+    so_far: usize,
     /// The test whose output is being read, while it is.
     telling: Option<String>,
 }
 
 /// So many lines of what a failed test printed go into the summary: a log may keep no more than its end.
 const REASON_LINES: usize = 12;
+/// A log says after so many passed tests that they have.
+const EVERY: usize = 25;
 
 impl Reading {
     /// Takes one line; lines that are not the harness's are passed over.
@@ -55,6 +69,9 @@ impl Reading {
             self.close_unfinished();
             self.telling = None;
             self.running = Some(count);
+            self.so_far = 0;
+        } else if is_passed(line) {
+            self.so_far += 1;
         } else if let Some(name) = heading(line) {
             self.telling = Some(name.to_owned());
         } else if line == "failures:" || line == "Stack backtrace:" {
@@ -73,6 +90,12 @@ impl Reading {
                 ));
             }
         }
+    }
+
+    /// A line now and then for those who wait.
+    fn progress(&self) -> Option<String> {
+        let due = self.so_far > 0 && self.so_far.is_multiple_of(EVERY);
+        due.then(|| format!("    {} of {} passed", self.so_far, self.running.unwrap_or_default()))
     }
 
     /// Adds everything to the tally; `success` is the exit of the command called `words`.
@@ -118,6 +141,11 @@ fn announced(line: &str) -> Option<usize> {
         .or_else(|| rest.strip_suffix(" test"))?
         .parse()
         .ok()
+}
+
+/// Whether it is `test NAME ... ok`, as for a test that should panic, too.
+fn is_passed(line: &str) -> bool {
+    line.starts_with("test ") && line.ends_with(" ... ok")
 }
 
 /// The name in `test NAME ... FAILED`.
@@ -203,6 +231,19 @@ mod tests {
         let tally = read(&lines, false);
         let reason = "\n    test c ... FAILED".repeat(REASON_LINES);
         assert_eq!(tally.failures(), ["a\n    Error: no answer", &format!("b{reason}")]);
+    }
+
+    #[test]
+    fn a_log_counts_what_passes_now_and_then() {
+        let mut reading = Reading::default();
+        reading.line("running 60 tests");
+        let said: Vec<String> = (0..60)
+            .filter_map(|n| {
+                reading.line(&format!("test a::b{n} - should panic ... ok"));
+                reading.progress()
+            })
+            .collect();
+        assert_eq!(said, ["    25 of 60 passed", "    50 of 60 passed"]);
     }
 
     #[test]
