@@ -9,7 +9,7 @@ use proxy_agent::datapath::{Pins, attach};
 use tests::apiserver::ApiServer;
 use tests::bench::host::Host;
 use tests::bench::kube_proxy::Mode;
-use tests::bench::objects::Objects;
+use tests::bench::objects::{Objects, Scale};
 use tests::bench::peer::Peer;
 use tests::bench::proof::{prove, prove_all};
 use tests::bench::stand::{Stand, StandPlan};
@@ -20,6 +20,7 @@ use tests::wait;
 const OBJECTS: Objects = Objects {
     services: 4,
     endpoints: 2,
+    scale: Scale::Services,
 };
 
 /// What translates as a proxy would, and is nobody's.

@@ -20,6 +20,7 @@ fn every_peer_that_this_machine_has_carries_the_same_traffic() -> Result<()> {
     let objects = Objects {
         services: 6,
         endpoints: 2,
+        ..Objects::default()
     };
     let api = Shelf::new()?.api(objects)?;
     let plan = |peer| StandPlan {

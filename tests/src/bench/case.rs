@@ -27,6 +27,10 @@ pub enum Case {
     UdpFlows,
     /// Small UDP datagrams in one direction, as many as go
     UdpSmall,
+    /// TCP connections with one HTTP request each to one Service of 1 to 10,000 endpoints
+    ManyEndpoints,
+    /// TCP connections with one HTTP request each beside 1 to 1,000,000 live flows
+    ManyFlows,
 }
 
 /// From where to where a load goes.
@@ -76,9 +80,14 @@ impl Case {
             .map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
+    /// Whether it is a load by itself, not another one where there is much of something.
+    pub(super) fn is_plain(self) -> bool {
+        !matches!(self, Self::ManyEndpoints | Self::ManyFlows)
+    }
+
     pub(super) fn server(self) -> Use {
         match self {
-            Self::TcpShort | Self::TcpRequest | Self::TcpMany => Use::Http,
+            Self::TcpShort | Self::TcpRequest | Self::TcpMany | Self::ManyEndpoints | Self::ManyFlows => Use::Http,
             Self::UdpRequest | Self::UdpFlows => Use::Echo,
             Self::TcpStream | Self::UdpSmall => Use::Stream,
         }
@@ -90,7 +99,7 @@ impl Case {
     /// When a load tool fails, or any of its exchanges.
     pub(super) fn sample(self, ends: &Ends<'_>, time: Duration) -> Result<Vec<(Metric, f64)>> {
         Ok(match self {
-            Self::TcpShort => talk(
+            Self::TcpShort | Self::ManyFlows | Self::ManyEndpoints => talk(
                 "connections/s",
                 &["p50", "p99", "p99.9"],
                 load::own(ends, Transport::Http, LoadKind::Once, time)?,

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::case::Path;
 use super::load::Ends;
-use super::objects::{Use, is_near};
+use super::objects::{Scale, Use, is_near};
 use super::plan::Task;
 use super::stand::Stand;
 use crate::cluster::Place;
@@ -41,7 +41,14 @@ pub(super) fn of<'a>(task: Task, stand: &'a Stand, processor: usize) -> Result<E
         vec![stand.target(service, server, task.ip)]
     };
     let to = dialled.iter().copied().cycle().take(WORKERS).collect();
-    Ok(Ends { from, to, processor })
+    let is_chosen = stand.plan.peer.has_services() && stand.plan.objects.scale == Scale::Endpoints;
+    let endpoints = if is_chosen { stand.plan.objects.endpoints } else { 0 };
+    Ok(Ends {
+        from,
+        to,
+        processor,
+        endpoints,
+    })
 }
 
 /// The pods behind every near or every far service.

@@ -49,6 +49,7 @@ fn subject(cost: &Cost) -> Subject {
         host: String::new(),
         services: cost.services,
         endpoints: 0,
+        flows: 0,
         position: String::new(),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::case::{Case, Path};
 use super::host::Host;
+use super::objects::{Objects, Scale};
 use super::peer::Peer;
 use super::stand::Position;
 use crate::cluster::{Between, PodNetwork};
@@ -22,6 +23,10 @@ pub struct Options {
     pub services: Vec<u32>,
     /// Endpoints of each.
     pub endpoints: u32,
+    /// Numbers of endpoints of one service, ascending.
+    pub many_endpoints: Vec<u32>,
+    /// Numbers of live flows, ascending.
+    pub many_flows: Vec<u32>,
     /// The loads that are measured.
     pub cases: Vec<Case>,
     /// Whether agents are measured: how soon they start and follow.
@@ -33,6 +38,12 @@ pub struct Options {
     /// The command line that repeats the run.
     pub command: String,
 }
+
+/// Endpoints of one service, at most.
+pub const MOST_ENDPOINTS: u32 = 10_000;
+
+/// Live flows, at most.
+pub const MOST_FLOWS: u32 = 1_000_000;
 
 /// Measured rounds: fewer than seven make intervals that mean little.
 pub(super) const ROUNDS: u32 = 7;
@@ -47,6 +58,10 @@ pub(super) struct Block {
     pub(super) network: PodNetwork,
     pub(super) between: Between,
     pub(super) services: u32,
+    /// Endpoints of each.
+    pub(super) endpoints: u32,
+    /// What there is much of.
+    pub(super) scale: Scale,
     /// Whether every case is measured, or those alone that tell most.
     pub(super) whole: bool,
 }
@@ -58,12 +73,33 @@ pub(super) struct Task {
     pub(super) path: Path,
     pub(super) ip: Ip,
     pub(super) position: Position,
+    /// Live flows beside it; 0 for none but its own.
+    pub(super) flows: u32,
 }
 
 impl Block {
+    /// For the person who waits.
+    pub(super) fn title(&self) -> String {
+        match self.scale {
+            Scale::Services => format!("{} services", self.services),
+            Scale::Endpoints => format!("one service, endpoints: {}", self.endpoints),
+            Scale::Flows(most) => format!("live flows: up to {most}"),
+        }
+    }
+
     /// Whether it is one of those that the report begins with: those of every number of services.
     pub(super) fn is_headline(&self) -> bool {
-        (self.host, self.network, self.between) == (Host::AsANode, PodNetwork::Bridge, Between::Routes)
+        let is_usual = (self.host, self.network, self.between) == (Host::AsANode, PodNetwork::Bridge, Between::Routes);
+        is_usual && self.scale == Scale::Services
+    }
+
+    /// What its stands have.
+    pub(super) fn objects(&self) -> Objects {
+        Objects {
+            services: self.services as usize,
+            endpoints: self.endpoints as usize,
+            scale: self.scale,
+        }
     }
 }
 
@@ -80,6 +116,8 @@ impl Options {
             network: PodNetwork::Bridge,
             between: Between::Routes,
             services,
+            endpoints: self.endpoints,
+            scale: Scale::Services,
             whole: !self.quick,
         };
         let mut blocks: Vec<_> = self.services.iter().map(main).collect();
@@ -104,7 +142,30 @@ impl Options {
                 ..typical
             });
         }
+        blocks.extend(self.scales());
         blocks
+    }
+
+    /// One service with more and more endpoints, and then with more and more live flows beside.
+    fn scales(&self) -> Vec<Block> {
+        let one = Block {
+            host: Host::AsANode,
+            network: PodNetwork::Bridge,
+            between: Between::Routes,
+            services: 1,
+            endpoints: self.endpoints,
+            scale: Scale::Endpoints,
+            whole: false,
+        };
+        let has = |case| self.cases.contains(&case);
+        let numbers = self.many_endpoints.iter().filter(|_| has(Case::ManyEndpoints));
+        let endpoints = numbers.map(|&endpoints| Block { endpoints, ..one });
+        let most = self.many_flows.iter().max().filter(|_| has(Case::ManyFlows));
+        let flows = most.map(|&most| Block {
+            scale: Scale::Flows(most),
+            ..one
+        });
+        endpoints.chain(flows).collect()
     }
 
     /// The number of services where everything is measured: 1,000, or the nearest below.
@@ -115,6 +176,18 @@ impl Options {
 
     /// What is measured in a block.
     pub(super) fn tasks(&self, block: &Block) -> Vec<Task> {
+        match block.scale {
+            Scale::Services => self.usual_tasks(block),
+            Scale::Endpoints => vec![Task::near(Case::ManyEndpoints, 0)],
+            // Ascending: live flows are added, none is taken away.
+            Scale::Flows(_) => {
+                let numbers = self.many_flows.iter();
+                numbers.map(|&flows| Task::near(Case::ManyFlows, flows)).collect()
+            }
+        }
+    }
+
+    fn usual_tasks(&self, block: &Block) -> Vec<Task> {
         let everything = block.whole && block.services == self.typical();
         let mut tasks = Vec::new();
         let mut add = |case, path, ip, position| {
@@ -123,6 +196,7 @@ impl Options {
                 path,
                 ip,
                 position,
+                flows: 0,
             };
             if self.cases.contains(&case) && !tasks.contains(&task) {
                 tasks.push(task);
@@ -158,11 +232,23 @@ fn all() -> impl Iterator<Item = (Ip, Path, &'static Case)> {
     use clap::ValueEnum;
     let of_path = |ip| Path::ALL.into_iter().map(move |path| (ip, path));
     let ways = Ip::BOTH.into_iter().flat_map(of_path);
-    ways.flat_map(|(ip, path)| Case::value_variants().iter().map(move |case| (ip, path, case)))
+    let plain = || Case::value_variants().iter().filter(|case| case.is_plain());
+    ways.flat_map(move |(ip, path)| plain().map(move |case| (ip, path, case)))
 }
 
 impl Task {
-    pub(super) fn subject(&self, block: &Block, endpoints: u32) -> Subject {
+    /// From a pod to the first service of all, over IPv4.
+    fn near(case: Case, flows: u32) -> Self {
+        Self {
+            case,
+            path: Path::PodNear,
+            ip: Ip::V4,
+            position: Position::First,
+            flows,
+        }
+    }
+
+    pub(super) fn subject(&self, block: &Block) -> Subject {
         let shape = match (block.network, block.between) {
             (PodNetwork::Bridge, Between::Routes) => "",
             (PodNetwork::Bridge, Between::Vxlan) => ", VXLAN between nodes",
@@ -171,6 +257,8 @@ impl Task {
             (_, Between::Tunnels) => ", tunnels between nodes",
         };
         let position = match self.path {
+            // With one service there is no list.
+            _ if !self.case.is_plain() => "",
             Path::PodToPod => "",
             Path::PodNear | Path::PodFar | Path::Node | Path::OutsideNear | Path::OutsideFar => self.position.title(),
         };
@@ -180,7 +268,8 @@ impl Task {
             family: self.ip.to_string(),
             host: block.host.title().to_owned(),
             services: block.services,
-            endpoints,
+            endpoints: block.endpoints,
+            flows: self.flows,
             position: position.to_owned(),
         }
     }
@@ -200,6 +289,8 @@ mod tests {
             peers: Peer::ALL.to_vec(),
             services: services.to_vec(),
             endpoints: 4,
+            many_endpoints: vec![1, 10_000],
+            many_flows: vec![1, 1_000_000],
             cases: Case::value_variants().to_vec(),
             agents: true,
             packets: true,
@@ -232,7 +323,8 @@ mod tests {
     #[test]
     fn other_hosts_and_shapes_are_measured_once() {
         let blocks = options(false, &[1, 1000, 10_000]).blocks();
-        let others: Vec<_> = blocks.iter().filter(|block| !block.is_headline()).collect();
+        let others = |block: &&Block| !block.is_headline() && block.scale == Scale::Services;
+        let others: Vec<_> = blocks.iter().filter(others).collect();
         assert!(others.iter().all(|block| block.services == 1000));
         assert_eq!(others.len(), 3);
     }
@@ -244,7 +336,7 @@ mod tests {
             let mut subjects = BTreeSet::new();
             for block in options.blocks() {
                 for task in options.tasks(&block) {
-                    let subject = task.subject(&block, 4);
+                    let subject = task.subject(&block);
                     assert!(subjects.insert(subject.clone()), "{subject}");
                 }
             }

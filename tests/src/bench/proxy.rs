@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
+use proxy_common::schema;
 
 use super::kube_proxy::KubeProxy;
 use super::objects::{self, Objects};
@@ -24,17 +25,21 @@ pub enum Proxy {
 }
 
 impl Proxy {
-    /// That of a peer for a node, not started; none where the peer has no agent.
+    /// That of a peer for a node, not started; none where the peer has no agent. In its flow table there is room for
+    /// `flows` more than there is by default.
     ///
     /// # Errors
     /// When its files cannot be written, or a program that it needs is missing.
-    pub fn of(peer: Peer, node: &Node, api: &ApiServer) -> Result<Option<Self>> {
+    pub fn of(peer: Peer, node: &Node, api: &ApiServer, flows: u32) -> Result<Option<Self>> {
         let kubeconfig = api.kubeconfig();
         if let Some(mode) = peer.kube_proxy() {
             return Ok(Some(Self::KubeProxy(KubeProxy::of(node, mode, &kubeconfig)?)));
         }
         let fairlead = peer.fairlead();
-        Ok(fairlead.map(|socket_lb| Self::Fairlead(Agent::of(node, socket_lb, &[]).following(kubeconfig))))
+        let room = format!("--max-flows={}", schema::FLOW_RECORDS.saturating_add(flows));
+        let flags: &[&str] = if flows > 0 { &[&room] } else { &[] };
+        let agent = |socket_lb| Self::Fairlead(Agent::of(node, socket_lb, flags).following(kubeconfig));
+        Ok(fairlead.map(agent))
     }
 
     /// Starts it and waits for nothing.

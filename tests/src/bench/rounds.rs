@@ -1,9 +1,13 @@
 //! The rounds: every stand in each, in another order each time.
 
-use anyhow::{Error, Result};
+use std::panic::resume_unwind;
+use std::thread;
+
+use anyhow::{Context, Error, Result};
 
 use super::case::Path;
 use super::ends;
+use super::live;
 use super::load::Ends;
 use super::peer::Peer;
 use super::pin::CLIENTS;
@@ -22,7 +26,7 @@ pub(super) fn measure(
     results: &mut Results,
     progress: &mut Progress,
 ) -> Vec<(Peer, Error)> {
-    let mut failures = Vec::new();
+    let mut failures = fill(task, stands);
     let mut taken: Vec<Vec<Taken>> = stands.iter().map(|_| Vec::new()).collect();
     let mut random = fastrand::Rng::with_seed(results.run.seed.wrapping_add(results.series.len() as u64));
     let ends: Vec<_> = stands.iter().map(|stand| resolve(task, stand)).collect();
@@ -43,6 +47,7 @@ pub(super) fn measure(
             }
         }
     }
+    failures.extend(forgotten(task, stands, &failures));
     for (stand, values) in stands.iter().zip(taken) {
         for (metric, value) in values.into_iter().flatten() {
             results.add(subject, &metric, stand.plan.peer.name(), value);
@@ -53,6 +58,46 @@ pub(super) fn measure(
     failures.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
     let drop_out = |(at, error)| (stands.remove(at).plan.peer, error);
     failures.into_iter().map(drop_out).collect()
+}
+
+/// Gives all stands their live flows, at once; returns where that failed, and why.
+fn fill(task: Task, stands: &mut [Stand]) -> Vec<(usize, Error)> {
+    let fill = |stand: &mut Stand| {
+        stand.resume()?;
+        let filled = live::fill(stand, task.flows);
+        stand.pause()?;
+        filled
+    };
+    let filled: Vec<_> = thread::scope(|scope| {
+        let each: Vec<_> = stands
+            .iter_mut()
+            .map(|stand| scope.spawn(move || fill(stand)))
+            .collect();
+        each.into_iter()
+            .map(|one| one.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
+    });
+    failed(filled)
+}
+
+/// The stands whose live flows are not there any more, but those that have failed already.
+fn forgotten(task: Task, stands: &[Stand], failures: &[(usize, Error)]) -> Vec<(usize, Error)> {
+    let look = |(at, stand): (usize, &Stand)| {
+        if task.flows == 0 || failures.iter().any(|(failed, _)| *failed == at) {
+            return Ok(());
+        }
+        stand.resume()?;
+        let lives = live::live(stand).context("after the measurement");
+        stand.pause()?;
+        lives
+    };
+    failed(stands.iter().enumerate().map(look).collect())
+}
+
+/// The places of failures, and they.
+fn failed(all: Vec<Result<()>>) -> Vec<(usize, Error)> {
+    let failed = |(at, done): (usize, Result<()>)| Some((at, done.err()?));
+    all.into_iter().enumerate().filter_map(failed).collect()
 }
 
 /// Whether a peer can do this at all: programs on devices alone do nothing for the node's own sockets.

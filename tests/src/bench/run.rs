@@ -14,7 +14,7 @@ use super::plan::{Block, Options, ROUNDS, SAMPLE, Task};
 use super::progress::Progress;
 use super::shelf::Shelf;
 use super::stand::{Stand, StandPlan};
-use super::{control, kube_proxy, per_packet, pin, proof, rounds};
+use super::{control, kube_proxy, per_packet, pin, proof, rounds, tracking};
 use crate::apiserver::ApiServer;
 use crate::cluster::remove_own_worlds;
 use crate::interrupt::clean_up_on_interrupt;
@@ -34,7 +34,12 @@ pub fn run(options: &Options) -> Result<bool> {
     );
     fs::create_dir_all(&options.out).with_context(|| format!("{}: cannot be made", options.out.display()))?;
     let say = "cleaning up; what was measured is kept, and the same command goes on from here";
-    clean_up_on_interrupt(say, remove_own_worlds)?;
+    let clean_up = || {
+        let removed = remove_own_worlds();
+        tracking::restore()?;
+        removed
+    };
+    clean_up_on_interrupt(say, clean_up)?;
     let mut results = begun(options)?;
     let shelf = Shelf::new()?;
     let blocks = options.blocks();
@@ -147,8 +152,8 @@ fn loads(
     results: &mut Results,
     progress: &mut Progress,
 ) -> Result<()> {
-    progress.tell(&format!("{} services: starting the peers", block.services));
-    let objects = objects(block, options);
+    progress.tell(&format!("{}: starting the peers", block.title()));
+    let objects = block.objects();
     let api = shelf.api(objects)?;
     let mut started = Vec::new();
     for &peer in &options.peers {
@@ -164,8 +169,9 @@ fn loads(
     for (peer, error) in refused {
         failed(peer, &error.context("refused"), results, progress);
     }
+    let _room = tracking::Room::of(block.scale, stands.len())?;
     for &task in tasks {
-        let subject = task.subject(&block, options.endpoints);
+        let subject = task.subject(&block);
         for (peer, error) in rounds::measure(task, &subject, &mut stands, results, progress) {
             failed(peer, &error, results, progress);
         }
@@ -178,7 +184,7 @@ fn loads(
 fn left(block: Block, options: &Options, results: &Results, progress: &mut Progress) -> Vec<Task> {
     let mut tasks = options.tasks(&block);
     tasks.retain(|task| {
-        let subject = task.subject(&block, options.endpoints);
+        let subject = task.subject(&block);
         let done = results.series.iter().any(|series| series.subject == subject);
         if done {
             progress.skip(options.peers.len() as u64 * u64::from(ROUNDS + 1));
@@ -190,7 +196,7 @@ fn left(block: Block, options: &Options, results: &Results, progress: &mut Progr
 
 /// Measures the agents one after the other.
 fn agents(block: Block, options: &Options, results: &mut Results, progress: &mut Progress) -> Result<()> {
-    let objects = objects(block, options);
+    let objects = block.objects();
     for &peer in options.peers.iter().filter(|peer| control::has_own_agent(**peer)) {
         let measured = control::is_measured(peer, objects, results);
         if measured || results.state(peer.name()) != Some(&State::Measured) {
@@ -208,13 +214,6 @@ fn agents(block: Block, options: &Options, results: &mut Results, progress: &mut
 fn failed(peer: Peer, error: &Error, results: &mut Results, progress: &Progress) {
     progress.tell(&format!("{peer} failed: {error:#}"));
     results.set_state(peer.name(), State::Failed(format!("{error:#}")));
-}
-
-fn objects(block: Block, options: &Options) -> Objects {
-    Objects {
-        services: block.services as usize,
-        endpoints: options.endpoints as usize,
-    }
 }
 
 fn plan(peer: Peer, block: Block, objects: Objects) -> StandPlan {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::objects::Objects;
+use super::objects::{Objects, Scale};
 use crate::apiserver::ApiServer;
 use crate::cluster::Lone;
 
@@ -52,14 +52,21 @@ impl Shelf {
 
     fn largest_below(&self, objects: Objects) -> Option<Objects> {
         let stored = self.stored.borrow();
-        let fewer = stored
-            .iter()
-            .filter(|one| one.endpoints == objects.endpoints && one.services < objects.services);
+        let fewer = stored.iter().filter(|one| {
+            // Else they have other endpoints, or what is made once.
+            let alike = (one.scale, objects.scale) == (Scale::Services, Scale::Services);
+            alike && one.endpoints == objects.endpoints && one.services < objects.services
+        });
         fewer.max_by_key(|one| one.services).copied()
     }
 
     fn path(&self, objects: Objects) -> PathBuf {
-        let name = format!("{}-services-{}-endpoints", objects.services, objects.endpoints);
+        let Objects {
+            services,
+            endpoints,
+            scale,
+        } = objects;
+        let name = format!("{services}-services-{endpoints}-endpoints-{scale:?}");
         self.lone.shared().folder().join(name)
     }
 }

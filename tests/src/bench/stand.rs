@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
 
+use super::crowd;
 use super::host::Host;
-use super::objects::{self, Objects, Use};
+use super::live;
+use super::objects::{self, Objects, Scale, Use};
 use super::peer::Peer;
 use super::proxy::Proxy;
 use super::rules;
@@ -46,6 +48,8 @@ pub struct Stand {
     pub plan: StandPlan,
     /// Its agents by node; none for a peer without.
     pub agents: Vec<Proxy>,
+    /// Its live flows: the first so many of [`live`].
+    pub(super) live: u32,
     _servers: Servers,
     _door: Door,
     /// Its nodes and pods.
@@ -102,9 +106,15 @@ impl Stand {
         }
         let world = shape.build()?;
         plan.host.finish(&world)?;
+        match plan.objects.scale {
+            Scale::Services => {}
+            Scale::Endpoints => crowd::settle(&world, plan.objects)?,
+            Scale::Flows(_) => live::settle(&world)?,
+        }
         Ok(Self {
             plan,
             agents: Vec::new(),
+            live: 0,
             _servers: Servers::start(&world, plan.objects)?,
             _door: api.join(&world)?,
             world,
@@ -129,8 +139,13 @@ impl Stand {
 
     fn begin_first(&mut self, nodes: usize, api: &ApiServer) -> Result<()> {
         self.agents.clear();
-        for node in self.world.nodes.iter().take(nodes) {
-            if let Some(mut agent) = Proxy::of(self.plan.peer, node, api)? {
+        for (number, node) in self.world.nodes.iter().take(nodes).enumerate() {
+            // Live flows cross the client's node alone.
+            let flows = match self.plan.objects.scale {
+                Scale::Flows(most) if number == 0 => most,
+                Scale::Flows(_) | Scale::Services | Scale::Endpoints => 0,
+            };
+            if let Some(mut agent) = Proxy::of(self.plan.peer, node, api, flows)? {
                 agent.begin()?;
                 self.agents.push(agent);
             }
@@ -201,7 +216,7 @@ impl Stand {
         if !self.plan.peer.has_services() {
             return Some(self.backend(n, of, ip));
         }
-        let port = objects::node_port(n, of)?;
+        let port = self.plan.objects.node_port(n, of)?;
         Some(self.node().address().at(ip, port))
     }
 
@@ -220,7 +235,7 @@ impl Stand {
         };
         ensure!(!list.is_empty(), "{}: no services in its rules", self.plan.peer);
         let wanted = position.place(list.len());
-        let fits = |n: usize| objects::is_near(n) == near && (!equipped || objects::is_equipped(n));
+        let fits = |n: usize| objects::is_near(n) == near && (!equipped || objects.is_equipped(n));
         let fitting = list.iter().enumerate().filter(|(_, n)| fits(**n));
         let (place, service) = fitting
             .min_by_key(|(place, _)| place.abs_diff(wanted))

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use tests::bench::case::Case;
 use tests::bench::peer::Peer;
-use tests::bench::plan::Options;
+use tests::bench::plan::{MOST_ENDPOINTS, MOST_FLOWS, Options};
 use tests::bench::run::run;
 use tests::measure::compare::compare;
 use tests::measure::results::Results;
@@ -53,6 +53,12 @@ struct Flags {
     /// Endpoints of each Service
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     endpoints: u32,
+    /// Numbers of endpoints of one Service [default: 1,10,100,1000,10000; with --quick 1000]
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_ENDPOINTS)))]
+    many_endpoints: Vec<u32>,
+    /// Numbers of live flows [default: 1,1000,100000,1000000; with --quick 10000]
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_FLOWS)))]
+    many_flows: Vec<u32>,
     /// What is measured; everything if nothing is named
     #[arg(long, value_delimiter = ',', value_parser = asked)]
     cases: Vec<Asked>,
@@ -102,14 +108,19 @@ fn main() -> ExitCode {
 }
 
 impl From<Flags> for Options {
-    fn from(mut flags: Flags) -> Self {
+    fn from(flags: Flags) -> Self {
         let words: Vec<String> = std::env::args().skip(1).collect();
-        let default: &[u32] = if flags.quick { &[100] } else { &[1, 100, 1000, 10_000] };
-        if flags.services.is_empty() {
-            flags.services = default.to_vec();
-        }
-        flags.services.sort_unstable();
-        flags.services.dedup();
+        let numbers = |mut asked: Vec<u32>, quick: &[u32], full: &[u32]| {
+            if asked.is_empty() {
+                asked = if flags.quick { quick } else { full }.to_vec();
+            }
+            asked.sort_unstable();
+            asked.dedup();
+            asked
+        };
+        let services = numbers(flags.services, &[100], &[1, 100, 1000, 10_000]);
+        let many_endpoints = numbers(flags.many_endpoints, &[1000], &[1, 10, 100, 1000, 10_000]);
+        let many_flows = numbers(flags.many_flows, &[10_000], &[1, 1000, 100_000, 1_000_000]);
         let all = |named: Vec<Peer>| if named.is_empty() { Peer::ALL.to_vec() } else { named };
         let everything = flags.cases.is_empty();
         let loads = flags.cases.iter().filter_map(|asked| match asked {
@@ -124,8 +135,10 @@ impl From<Flags> for Options {
         Self {
             quick: flags.quick,
             peers: all(flags.peers),
-            services: flags.services,
+            services,
             endpoints: flags.endpoints,
+            many_endpoints,
+            many_flows,
             cases,
             agents: everything || flags.cases.contains(&Asked::Agents),
             packets: everything || flags.cases.contains(&Asked::Packets),

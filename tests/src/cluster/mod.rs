@@ -12,7 +12,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::cgroup::Cgroup;
-use crate::plan::Ip;
+use crate::plan::{Dual, Ip};
 
 pub use build::{Between, NodePlan, PodNetwork, Uplink, WorldPlan};
 pub use lone::Lone;
@@ -21,6 +21,7 @@ pub use place::Place;
 pub use scratch::{leftovers, remove_own_worlds, remove_world};
 
 use scratch::Scratch;
+use wire::routes_via;
 
 /// Everything a test needs around the agent. Dropping it ends every process in it and removes every trace.
 #[derive(Debug)]
@@ -69,6 +70,19 @@ impl World {
     pub fn route_outside_to(&self, node: usize, ip: Ip, prefix: &str) -> Result<()> {
         let via = crate::plan::node(node).of(ip);
         self.router.netns().ip(&format!("route replace {prefix} via {via}"))
+    }
+
+    /// Sends a network, of which no other part of the plan is, to a pod of a node, from every node and from outside. The
+    /// lengths are those of its IPv4 and its IPv6 prefix.
+    ///
+    /// # Errors
+    /// When a route is refused.
+    pub fn route_to_pod(&self, node: usize, pod: usize, network: Dual, lengths: (u8, u8)) -> Result<()> {
+        self.nodes[node].route_to_pod(&self.nodes[node].pods[pod], network, lengths)?;
+        let lines = routes_via(self.nodes[node].address(), network, lengths, "");
+        let others = self.nodes.iter().enumerate().filter(|(number, _)| *number != node);
+        others.into_iter().try_for_each(|(_, other)| other.netns().ip(&lines))?;
+        self.router.netns().ip(&lines)
     }
 
     /// Stops every process of the world where it is, until [`World::thaw`].

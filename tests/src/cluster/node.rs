@@ -141,6 +141,36 @@ impl Node {
     }
 }
 
+impl Node {
+    /// Sends a network to one of its pods.
+    ///
+    /// # Errors
+    /// When a route is refused.
+    pub(super) fn route_to_pod(&self, pod: &Pod, network: Dual, lengths: (u8, u8)) -> Result<()> {
+        let device = format!("dev {} onlink", wire::gateway_device(&self.plan, &pod.host_device));
+        self.netns()
+            .ip(&wire::routes_via(pod.address, network, lengths, &device))
+    }
+
+    /// The node's device that a pod's first hop is: its bridge, or the other end of the pod's link.
+    pub fn gateway_device<'a>(&self, pod: &'a Pod) -> &'a str {
+        wire::gateway_device(&self.plan, &pod.host_device)
+    }
+}
+
+impl Pod {
+    /// Makes all addresses of a network, which is routed to it, its own.
+    ///
+    /// # Errors
+    /// When a route is refused.
+    pub fn owns(&self, network: Dual, lengths: (u8, u8)) -> Result<()> {
+        self.netns().ip(&format!(
+            "route add local {}/{} dev lo\nroute add local {}/{} dev lo\n",
+            network.v4, lengths.0, network.v6, lengths.1
+        ))
+    }
+}
+
 impl Deref for Node {
     type Target = Place;
 

@@ -66,6 +66,22 @@ fn pod_routes(number: usize, via: Dual, device: &str) -> String {
     )
 }
 
+/// Routes to a network through `via`; `more` ends each line.
+pub(super) fn routes_via(via: Dual, network: Dual, lengths: (u8, u8), more: &str) -> String {
+    format!(
+        "route add {}/{} via {} {more}\nroute add {}/{} via {} {more}\n",
+        network.v4, lengths.0, via.v4, network.v6, lengths.1, via.v6
+    )
+}
+
+/// The node's device that a pod's first hop is.
+pub(super) fn gateway_device<'a>(plan: &NodePlan, host_device: &'a str) -> &'a str {
+    match plan.network {
+        PodNetwork::Bridge => BRIDGE,
+        PodNetwork::Routed => host_device,
+    }
+}
+
 /// The client outside, behind the router.
 pub(super) fn client(client: &NetNs, router: &NetNs) -> Result<()> {
     veth(client, "eth0", router, "client")?;

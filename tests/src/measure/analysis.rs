@@ -1,5 +1,6 @@
 //! Every series of a run with what may be said of it, computed once for all who show it.
 
+use super::dimension::Dimension;
 use super::results::{Better, Kind, Metric, Results, Series, Subject};
 use super::statistics::{self, Estimate, Spread};
 use super::verdict::Pair;
@@ -69,6 +70,12 @@ impl<'a> Analysis<'a> {
     /// The cases, in the order of the run's series.
     pub fn cases(&self) -> Vec<&'a str> {
         unique(self.results.series.iter().map(|series| &series.subject.case[..]))
+    }
+
+    /// What the places of a case differ by.
+    pub fn dimension(&self, case: &str) -> Dimension {
+        let subjects = self.results.series.iter().map(|series| &series.subject);
+        Dimension::of(subjects.filter(|subject| subject.case == case))
     }
 
     /// Whether a metric is what its case is about: latencies' percentiles are it only where a case has nothing else.

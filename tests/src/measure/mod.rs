@@ -8,6 +8,7 @@ pub mod machine;
 pub mod file;
 pub mod statistics;
 pub mod verdict;
+pub mod dimension;
 pub mod analysis;
 pub mod losses;
 pub mod words;

@@ -8,7 +8,7 @@ use super::profile::Profile;
 
 /// The version of the file's shape: a reader refuses a later one.
 pub const SCHEMA: u32 = 2;
-/// The oldest version that is read. It has no profiles.
+/// The oldest version that is read. It has no profiles and no live flows.
 pub const OLDEST_SCHEMA: u32 = 1;
 
 /// A run: also a run that was stopped, or that goes on later.
@@ -130,6 +130,9 @@ pub struct Subject {
     pub services: u32,
     /// Endpoints of each.
     pub endpoints: u32,
+    /// Conversations that lived beside the measurement, in the flow table of the node they cross; 0 where none were made.
+    #[serde(default)]
+    pub flows: u32,
     /// Where the measured service is in the peer's own list: `first`, `middle`, `last`, or empty where none is meant.
     pub position: String,
 }
@@ -257,6 +260,9 @@ impl fmt::Display for Subject {
             }
         }
         write!(f, ", {} services of {}", self.services, self.endpoints)?;
+        if self.flows > 0 {
+            write!(f, ", {} live flows", self.flows)?;
+        }
         if !self.position.is_empty() {
             write!(f, ", the {}", self.position)?;
         }

@@ -1,5 +1,6 @@
 //! Figures as people read them.
 
+use super::dimension::Dimension;
 use super::results::Subject;
 use super::statistics::{Estimate, Interval};
 
@@ -41,31 +42,44 @@ pub fn ratio_estimate(of: &Estimate) -> String {
     with_interval(of, ratio)
 }
 
-/// How many services: `1 service`, `10,000 services`.
-pub fn services(number: u32) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{} service{s}", figure(f64::from(number)))
+/// So many of something: `1 service`, `10,000 endpoints`; nothing of what there is none of.
+pub fn number(dimension: Dimension, number: u32) -> String {
+    let name = dimension.name();
+    match number {
+        0 => String::new(),
+        1 => format!("1 {}", name.trim_end_matches('s')),
+        more => format!("{} {name}", figure(f64::from(more))),
+    }
 }
 
 /// Where a subject was measured, without its case and its host.
 pub fn place(subject: &Subject) -> String {
-    let mut parts = vec![route(subject), services(subject.services)];
-    parts.retain(|part| !part.is_empty());
-    parts.join(", ")
+    let services = number(Dimension::Services, subject.services);
+    joined([route(subject, Dimension::Services), services])
 }
 
-/// Where a subject was measured, without its case, its host and its number of services.
-pub fn route(subject: &Subject) -> String {
-    let endpoints = match subject.endpoints {
-        0 => String::new(),
-        1 => "1 endpoint".to_owned(),
-        more => format!("{} endpoints", figure(f64::from(more))),
-    };
+/// Where a subject was measured, without its case, its host and one of its numbers.
+pub fn route(subject: &Subject, without: Dimension) -> String {
     let position = match &subject.position[..] {
         "" => String::new(),
         position => format!("{position} service"),
     };
-    let mut parts = vec![subject.path.clone(), subject.family.clone(), endpoints, position];
+    let but = |dimension: Dimension| match dimension == without {
+        true => String::new(),
+        false => number(dimension, dimension.number(subject)),
+    };
+    joined([
+        subject.path.clone(),
+        subject.family.clone(),
+        but(Dimension::Endpoints),
+        but(Dimension::Flows),
+        position,
+        but(Dimension::Services),
+    ])
+}
+
+fn joined<const N: usize>(parts: [String; N]) -> String {
+    let mut parts = parts.to_vec();
     parts.retain(|part| !part.is_empty());
     parts.join(", ")
 }

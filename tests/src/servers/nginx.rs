@@ -24,10 +24,18 @@ impl Nginx {
     /// # Errors
     /// When it is not installed or does not answer: then with what it said.
     pub fn start(place: &Place, address: Dual, port: u16) -> Result<Self> {
+        Self::start_named(place.label(), place, address, port)
+    }
+
+    /// The same with another name than the place's; with `$server_addr`, by the address that was dialled.
+    ///
+    /// # Errors
+    /// As [`Nginx::start`].
+    pub fn start_named(name: &str, place: &Place, address: Dual, port: u16) -> Result<Self> {
         let folder = place.folder().join(format!("{}-nginx-{port}", place.label()));
         fs::create_dir_all(&folder)?;
         let file = folder.join("nginx.conf");
-        fs::write(&file, configuration(place.label(), port))?;
+        fs::write(&file, configuration(name, port))?;
         let mut command = std::process::Command::new("nginx");
         command
             .arg("-e")

@@ -76,6 +76,7 @@ impl Sheet<'_> {
             host: self.host.to_owned(),
             services: u32::try_from(objects.services).unwrap_or(u32::MAX),
             endpoints: u32::try_from(objects.endpoints).unwrap_or(u32::MAX),
+            flows: 0,
             position: String::new(),
         };
         let metric = Metric::lower(name, unit);

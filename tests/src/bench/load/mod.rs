@@ -23,6 +23,8 @@ pub(super) struct Ends<'a> {
     pub(super) to: Vec<SocketAddr>,
     /// The processor that clients run on; servers have the others.
     pub(super) processor: usize,
+    /// Of so many endpoints, each with a name of its own, the service has to choose; 0 where names say nothing.
+    pub(super) endpoints: usize,
 }
 
 /// What a load of conversations came to.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::super::crowd;
 use super::{Ends, Talk};
 use crate::peer::{LoadKind, LoadPlan, LoadReport, Transport};
 use crate::wait;
@@ -13,7 +14,7 @@ use crate::wait;
 /// What one worker does; as many work as there are addresses.
 ///
 /// # Errors
-/// When an exchange fails.
+/// When an exchange fails, or too few of the endpoints answer.
 pub(in crate::bench) fn own(ends: &Ends<'_>, transport: Transport, kind: LoadKind, time: Duration) -> Result<Talk> {
     let peer = ends.from.peer()?;
     let plan = |to: SocketAddr| LoadPlan {
@@ -35,6 +36,14 @@ pub(in crate::bench) fn own(ends: &Ends<'_>, transport: Transport, kind: LoadKin
         rate += report.times.len() as f64 / report.lasted.as_secs_f64();
         total.merge(report);
     }
+    let fewest = crowd::fewest(ends.endpoints, total.times.len());
+    let answered = total.answered_by.len();
+    ensure!(
+        answered >= fewest || ends.endpoints == 0,
+        "{} conversations were answered by {answered} of {} endpoints, and should have been by {fewest} or more",
+        total.times.len(),
+        ends.endpoints
+    );
     let times = percentiles(total.times)?;
     Ok(Talk { rate, times })
 }

@@ -2,6 +2,7 @@
 
 mod control;
 mod modes;
+mod scale;
 
 use super::analysis::Analysis;
 use super::document::{self, Block};
@@ -37,6 +38,7 @@ pub fn blocks(analysis: &Analysis<'_>) -> Vec<Block> {
     for at in analysis.peers_of(Kind::Fairlead) {
         blocks.push(Block::Text(modes::summary(analysis, at, true)));
     }
+    blocks.extend(list(SCALE, scale::sentences(analysis)));
     blocks.push(Block::Part("Case by case".to_owned()));
     blocks.push(Block::Text(HOW_TO_READ.to_owned()));
     blocks.push(Block::Table(modes::case_by_case(analysis, true)));
@@ -61,6 +63,9 @@ pub fn blocks(analysis: &Analysis<'_>) -> Vec<Block> {
     }
     blocks
 }
+
+const SCALE: &str = "What is left of a rate where there is much: each peer's own median to its own where there is least. The two \
+are of different rounds; what time alone did is in the lines of direct and control.";
 
 const HOW_TO_READ: &str = "Each line sums up all places of a case: its paths, address families, numbers of services and \
 positions. Ratios are the median of the mode to that of the other, from the smallest to the largest place: of a rate, \

@@ -55,7 +55,7 @@ fn beginning(analysis: &Analysis<'_>) -> Vec<Block> {
         rows: results.peers.iter().map(peer).collect(),
     }));
     blocks.push(Block::Table(Grid {
-        head: vec!["case", "measured", "where", "numbers of services", "hosts"],
+        head: vec!["case", "measured", "where", "with", "hosts"],
         rows: analysis
             .cases()
             .into_iter()
@@ -119,15 +119,16 @@ fn measured(analysis: &Analysis<'_>, case: &str) -> Vec<String> {
         .iter()
         .flat_map(|series| [&series.subject.family[..], &series.subject.position]);
     let sides: Vec<_> = unique(sides).into_iter().filter(|side| !side.is_empty()).collect();
-    let mut services = unique(of_case.iter().map(|series| series.subject.services));
-    services.sort_unstable();
-    let services = services.iter().map(|number| words::figure(f64::from(*number)));
+    let along = analysis.dimension(case);
+    let mut numbers = unique(of_case.iter().map(|series| along.number(series.subject)));
+    numbers.sort_unstable();
+    let numbers: Vec<_> = numbers.iter().map(|number| words::figure(f64::from(*number))).collect();
     let hosts = unique(of_case.iter().map(|series| &series.subject.host[..]));
     vec![
         case.to_owned(),
         unique(metrics).join(", "),
         format!("{} ({})", paths.join("; "), sides.join(", ")),
-        services.collect::<Vec<_>>().join(", "),
+        format!("{} {}", numbers.join(", "), along.name()),
         hosts.join(", "),
     ]
 }

@@ -4,14 +4,14 @@ use std::fmt::Write;
 
 use super::Results;
 
-const HEAD: &str = "case,path,family,host,services,endpoints,position,metric,unit,peer,round,value\r\n";
+const HEAD: &str = "case,path,family,host,services,endpoints,flows,position,metric,unit,peer,round,value\r\n";
 
 /// All samples of a run; rounds are counted from 1.
 pub(super) fn of(results: &Results) -> String {
     let mut out = HEAD.to_owned();
     for series in &results.series {
         let (subject, metric) = (&series.subject, &series.metric);
-        let (services, endpoints) = (subject.services.to_string(), subject.endpoints.to_string());
+        let [services, endpoints, flows] = [subject.services, subject.endpoints, subject.flows].map(|n| n.to_string());
         for values in &series.values {
             let fields = [
                 &subject.case,
@@ -20,6 +20,7 @@ pub(super) fn of(results: &Results) -> String {
                 &subject.host,
                 &services,
                 &endpoints,
+                &flows,
                 &subject.position,
                 &metric.name,
                 &metric.unit,

@@ -18,7 +18,7 @@ pub(super) fn chapter(results: &Results) -> Vec<Block> {
 
 fn measured(results: &Results) -> Vec<String> {
     let run = &results.run;
-    vec![
+    let mut said = vec![
         format!(
             "Every peer has namespaces of its own, alike for all; all stand and are programmed at the same time. Agents \
              of those that are not being measured are stopped. {} rounds were measured; a round measures every peer \
@@ -34,8 +34,35 @@ fn measured(results: &Results) -> Vec<String> {
         "direct is pod to pod without any service: the ceiling. control is the same a second time: what it differs \
          by from direct is the error of the run itself."
             .to_owned(),
-    ]
+    ];
+    let has = |case: &str| results.series.iter().any(|series| series.subject.case == case);
+    said.extend(
+        SCALES
+            .iter()
+            .filter(|(case, _)| has(case))
+            .map(|(_, how)| (*how).to_owned()),
+    );
+    said
 }
+
+/// What is said of some cases, where they were measured.
+const SCALES: [(&str, &str); 2] = [
+    (
+        "many-endpoints",
+        "many-endpoints: the endpoints of the one service are addresses of up to four pods of the client's node, each of \
+         which answers at every address of a prefix of its own; direct dials such addresses itself. In each sample at \
+         least half as many different ones answer as chance lets, or the peer is out.",
+    ),
+    (
+        "many-flows",
+        "many-flows: beside the measurement live TCP conversations through one more service, opened by packet sockets in \
+         place of clients and endpoint. Of each conversation the client saw its opening answered from the service's \
+         address; before and after the measurement a thousand of them are looked after one by one, and all are counted \
+         in the flow table (Fairlead's, or the kernel's connection tracking, which on this host has those of Fairlead \
+         as well). direct has none. For the time of it the kernel's limits are raised, with one list for each \
+         connection; Fairlead's table has room for the largest number and its default beyond that.",
+    ),
+];
 
 fn computed() -> Vec<String> {
     let limit = words::percent(CONTROL_LIMIT);

@@ -2,8 +2,9 @@
 
 use super::{Analysis, HEADLINE_HOST};
 use crate::measure::analysis::{Row, Table, unique};
+use crate::measure::dimension::Dimension;
 use crate::measure::document::{Block, Grid};
-use crate::measure::results::{State, Subject};
+use crate::measure::results::State;
 use crate::measure::verdict::Pair;
 use crate::measure::words::{self, NONE};
 
@@ -41,12 +42,13 @@ pub(super) fn chapter(analysis: &Analysis<'_>, host: &str, headlines: bool) -> V
             blocks.push(Block::Folded(title, vec![Block::Table(alone(analysis, &tables))]));
             continue;
         }
-        for route in unique(tables.iter().map(|table| words::route(table.subject))) {
+        let along = analysis.dimension(case);
+        for route in unique(tables.iter().map(|table| words::route(table.subject, along))) {
             let of_route: Vec<_> = tables
                 .iter()
-                .filter(|table| words::route(table.subject) == route)
+                .filter(|table| words::route(table.subject, along) == route)
                 .collect();
-            let grid = grid(analysis, &of_route);
+            let grid = grid(analysis, &of_route, along);
             let title = format!("{case}: {}", if route.is_empty() { "all" } else { &route });
             blocks.push(Block::Folded(title, vec![Block::Table(grid)]));
         }
@@ -54,9 +56,7 @@ pub(super) fn chapter(analysis: &Analysis<'_>, host: &str, headlines: bool) -> V
     blocks
 }
 
-const HEAD: [&str; 9] = [
-    "metric",
-    "services",
+const HEAD: [&str; 7] = [
     "peer",
     "value [95 % interval]",
     "samples",
@@ -66,16 +66,15 @@ const HEAD: [&str; 9] = [
     "smallest difference",
 ];
 
-fn grid(analysis: &Analysis<'_>, tables: &[&&Table<'_>]) -> Grid {
+fn grid(analysis: &Analysis<'_>, tables: &[&&Table<'_>], along: Dimension) -> Grid {
     let mut rows = Vec::new();
     for table in tables {
         let metric = &table.metric;
-        let Subject { services, .. } = table.subject;
         for (at, row) in table.rows.iter().enumerate() {
             let peer = &analysis.results.peers[at];
             let mut cells = vec![
                 format!("{}, {}", metric.name, metric.unit),
-                words::figure(f64::from(*services)),
+                words::figure(f64::from(along.number(table.subject))),
                 peer.name.clone(),
             ];
             cells.extend(match &row.median {
@@ -86,7 +85,7 @@ fn grid(analysis: &Analysis<'_>, tables: &[&&Table<'_>]) -> Grid {
         }
     }
     Grid {
-        head: HEAD.to_vec(),
+        head: [&["metric", along.name()], &HEAD[..]].concat(),
         rows,
     }
 }

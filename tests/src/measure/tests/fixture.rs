@@ -70,6 +70,7 @@ pub(crate) fn results(plan: Plan) -> Results {
                         host: "as a node is".to_owned(),
                         services,
                         endpoints: 4,
+                        flows: 0,
                         position: if *case == "tcp-short" {
                             "last".to_owned()
                         } else {

@@ -17,7 +17,7 @@ fn a_report_has_every_file_and_every_sample() {
         .sum();
     let csv = read("results.csv");
     assert_eq!(csv.lines().count(), samples + 1);
-    assert!(csv.contains("bystander,\"pod to pod, same node, bridge\",IPv4,as a node is,1,4,,rate,1/s,direct,1,"));
+    assert!(csv.contains("bystander,\"pod to pod, same node, bridge\",IPv4,as a node is,1,4,0,,rate,1/s,direct,1,"));
     let markdown = read("report.md");
     for row in [
         "| kernel | 6.18.0 |",

@@ -1,4 +1,4 @@
-//! A figure of every peer against the number of services.
+//! A figure of every peer against a number: of services, of endpoints, of live flows.
 
 use anyhow::Result;
 
@@ -6,6 +6,7 @@ use super::axis::Axis;
 use super::canvas::{self, Along, LEGEND_LINE, Room};
 use super::palette::looks;
 use crate::measure::analysis::{Analysis, Table};
+use crate::measure::dimension::Dimension;
 use crate::measure::results::Better;
 use crate::measure::statistics::{Estimate, count};
 
@@ -17,13 +18,13 @@ const ROOM: Room = Room {
 const CHART: i32 = 300;
 const LEGEND_COLUMNS: usize = 3;
 
-/// Draws tables that differ in their numbers of services alone; the title is the page's.
-pub(super) fn draw(analysis: &Analysis<'_>, tables: &[&Table<'_>], title: &str) -> Result<String> {
-    let x = services(tables);
+/// Draws tables that differ in one number alone; the title is the page's.
+pub(super) fn draw(analysis: &Analysis<'_>, tables: &[&Table<'_>], along: Dimension, title: &str) -> Result<String> {
+    let x = numbers(tables, along);
     let y = values(tables);
     let looks = looks(analysis.results);
     let peers = &analysis.results.peers;
-    let points = |at: usize| points(tables, at);
+    let points = |at: usize| points(tables, along, at);
     let shown: Vec<usize> = (0..peers.len()).filter(|at| !points(*at).is_empty()).collect();
     let lines = i32::try_from(shown.len().div_ceil(LEGEND_COLUMNS))?;
     let height = u32::try_from(CHART + lines * LEGEND_LINE + 8)?;
@@ -52,20 +53,20 @@ pub(super) fn hint(tables: &[&Table<'_>]) -> &'static str {
     values(tables).hint()
 }
 
-/// A peer's medians by number of services.
-fn points(tables: &[&Table<'_>], at: usize) -> Vec<(f64, Estimate)> {
-    let point = |table: &&Table<'_>| Some((number(table), table.rows[at].median?));
+/// A peer's medians by number.
+fn points(tables: &[&Table<'_>], along: Dimension, at: usize) -> Vec<(f64, Estimate)> {
+    let point = |table: &&Table<'_>| Some((number(table, along), table.rows[at].median?));
     tables.iter().filter_map(point).collect()
 }
 
-fn services(tables: &[&Table<'_>]) -> Axis {
-    let numbers: Vec<f64> = tables.iter().map(|table| number(table)).collect();
+fn numbers(tables: &[&Table<'_>], along: Dimension) -> Axis {
+    let numbers: Vec<f64> = tables.iter().map(|table| number(table, along)).collect();
     Axis::log(&numbers).with_ticks(&numbers)
 }
 
 /// None has a place beside one.
-fn number(table: &Table<'_>) -> f64 {
-    f64::from(table.subject.services.max(1))
+fn number(table: &Table<'_>, along: Dimension) -> f64 {
+    f64::from(along.number(table.subject).max(1))
 }
 
 fn values(tables: &[&Table<'_>]) -> Axis {
