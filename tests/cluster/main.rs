@@ -7,3 +7,4 @@ mod proof;
 mod refusals;
 mod outage;
 mod scale;
+mod scales;

@@ -7,7 +7,6 @@ use anyhow::{Context, Error, Result};
 
 use super::case::Path;
 use super::ends;
-use super::live;
 use super::load::Ends;
 use super::peer::Peer;
 use super::pin::CLIENTS;
@@ -64,7 +63,7 @@ pub(super) fn measure(
 fn fill(task: Task, stands: &mut [Stand]) -> Vec<(usize, Error)> {
     let fill = |stand: &mut Stand| {
         stand.resume()?;
-        let filled = live::fill(stand, task.flows);
+        let filled = stand.fill(task.flows);
         stand.pause()?;
         filled
     };
@@ -87,7 +86,7 @@ fn forgotten(task: Task, stands: &[Stand], failures: &[(usize, Error)]) -> Vec<(
             return Ok(());
         }
         stand.resume()?;
-        let lives = live::live(stand).context("after the measurement");
+        let lives = stand.flows_live().context("after the measurement");
         stand.pause()?;
         lives
     };

@@ -181,6 +181,23 @@ impl Stand {
         self.world.thaw()
     }
 
+    /// Adds live flows, which the stand's objects must have room for, until there are so many; none where there are no
+    /// services. The stand may not be paused.
+    ///
+    /// # Errors
+    /// When one cannot be opened through the Service, or they are not in the peer's books.
+    pub fn fill(&mut self, flows: u32) -> Result<()> {
+        live::fill(self, flows)
+    }
+
+    /// Whether its live flows are still there; it may not be paused.
+    ///
+    /// # Errors
+    /// When some have been forgotten.
+    pub fn flows_live(&self) -> Result<()> {
+        live::live(self)
+    }
+
     /// The pod that sends.
     pub fn client(&self) -> &Pod {
         self.world.pod(0, 0)

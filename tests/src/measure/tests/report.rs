@@ -1,3 +1,5 @@
+use rstest::rstest;
+
 use super::fixture::{self, PLAN, Plan};
 use super::scratch::Scratch;
 use crate::measure::report;
@@ -54,6 +56,34 @@ fn the_page_of_a_run_of_real_size_needs_nothing_but_itself() {
         assert_eq!(page.matches(open).count(), page.matches(close).count(), "{open}");
         assert!(page.contains(open), "{open}");
     }
+}
+
+#[rstest]
+#[case::endpoints(|subject: &mut Subject| subject.endpoints = subject.services, "endpoints", "30,000 endpoints to 1 endpoint: direct ")]
+#[case::flows(|subject: &mut Subject| subject.flows = subject.services, "live flows", "30,000 live flows to 1 live flow: direct ")]
+fn a_case_is_shown_against_the_number_in_which_its_places_differ(
+    #[case] change: fn(&mut Subject),
+    #[case] name: &str,
+    #[case] finding: &str,
+) {
+    let scratch = Scratch::new(&format!("against-{}", name.len()));
+    let mut results = fixture::results(Plan { cases: 3, ..PLAN });
+    let series = &mut results.series;
+    series.retain(|series| series.subject.case == "bystander" && series.subject.family == "IPv4");
+    for subject in series.iter_mut().map(|series| &mut series.subject) {
+        change(subject);
+        subject.services = 1;
+    }
+    report::write(&results, scratch.path()).expect("written");
+    let page = std::fs::read_to_string(scratch.path().join("report.html")).expect("read");
+    for part in [
+        format!("against the number of {name}: pod to pod, same node, bridge, IPv4"),
+        format!("<th scope=\"col\">{name}</th>"),
+        format!("<td>1, 100, 1,000, 10,000, 30,000 {name}</td>"),
+    ] {
+        assert!(page.contains(&part), "{part}");
+    }
+    assert!(page.contains(finding), "{finding}");
 }
 
 /// Followed one by one, as many as there was time for.
