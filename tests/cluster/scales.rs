@@ -31,8 +31,7 @@ fn live_flows_are_in_the_flow_table_of_every_kind_of_peer_and_stay() -> Result<(
     let api = Shelf::new()?.api(objects)?;
     for (peer, network) in [
         (Peer::Nftables, PodNetwork::Bridge),
-        (Peer::FairleadStack, PodNetwork::Bridge),
-        (Peer::Fairlead, PodNetwork::Routed),
+        (Peer::FairleadStack, PodNetwork::Routed),
     ] {
         let mut stand = Stand::start(plan(peer, network, objects), &api)?;
         for flows in [1, 300] {

@@ -25,6 +25,33 @@ const CLIENT_LENGTHS: (u8, u8) = (26, 122);
 /// Conversations that are looked after one by one, drawn evenly from all.
 const LOOKED_AFTER: u32 = 1000;
 
+/// What a live flow takes of the machine's memory with each peer, at most: of Fairlead's three maps in both families, which
+/// are as large as can be needed from the beginning, and of the kernel's connection tracking.
+const BYTES: u64 = 2500;
+
+/// Of numbers of live flows those for which this machine has memory with so many peers.
+pub fn that_fit(flows: Vec<u32>, peers: usize) -> Vec<u32> {
+    let available = fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| available(&text));
+    let needed = |flows: u32| BYTES * u64::from(flows) * u64::try_from(peers).unwrap_or(u64::MAX);
+    let fits = |flows: &u32| available.is_none_or(|available| needed(*flows) < available);
+    let (fitting, others): (Vec<u32>, Vec<u32>) = flows.into_iter().partition(fits);
+    for flows in others {
+        let gigabytes = needed(flows) / 1_000_000_000;
+        println!(
+            "{flows} live flows are left out: with {peers} peers they may need {gigabytes} GB of memory, more than there is"
+        );
+    }
+    fitting
+}
+
+/// The bytes that can be had, by `/proc/meminfo`.
+fn available(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
 /// The Service and its slice.
 pub(super) fn objects() -> Vec<Value> {
     let labels = json!({ "kubernetes.io/service-name": NAME });
@@ -145,6 +172,13 @@ fn conversations(stand: &Stand) -> Result<Conversations> {
 mod tests {
     use super::super::plan::MOST_FLOWS;
     use super::*;
+
+    #[test]
+    fn what_can_be_had_of_the_memory_is_read_in_bytes() {
+        let text = "MemTotal:       24640000 kB\nMemFree:        1 kB\nMemAvailable:   22595472 kB\n";
+        assert_eq!(available(text), Some(22_595_472 * 1024));
+        assert_eq!(available("MemTotal: 1 kB"), None);
+    }
 
     #[test]
     fn made_up_clients_have_addresses_of_their_own() {

@@ -6,7 +6,7 @@ pub mod plan;
 mod load;
 mod ends;
 mod crowd;
-mod live;
+pub mod live;
 mod tracking;
 mod pin;
 mod rounds;

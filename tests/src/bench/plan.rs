@@ -289,8 +289,8 @@ mod tests {
             peers: Peer::ALL.to_vec(),
             services: services.to_vec(),
             endpoints: 4,
-            many_endpoints: vec![1, 10_000],
-            many_flows: vec![1, 1_000_000],
+            many_endpoints: if quick { Vec::new() } else { vec![1, 10_000] },
+            many_flows: if quick { Vec::new() } else { vec![1, 1_000_000] },
             cases: Case::value_variants().to_vec(),
             agents: true,
             packets: true,
@@ -341,6 +341,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn live_flows_are_added_to_the_same_stands() {
+        let options = options(false, &[1000]);
+        let blocks = options.blocks();
+        let block = blocks.iter().find(|block| matches!(block.scale, Scale::Flows(_)));
+        let flows: Vec<u32> = block
+            .map(|block| options.tasks(block))
+            .unwrap_or_default()
+            .iter()
+            .map(|task| task.flows)
+            .collect();
+        assert_eq!(flows, [1, 1_000_000]);
+        assert_eq!(block.map(|block| block.scale), Some(Scale::Flows(1_000_000)));
+        let endpoints = blocks.iter().filter(|block| block.scale == Scale::Endpoints);
+        assert_eq!(endpoints.map(|block| block.endpoints).collect::<Vec<_>>(), [1, 10_000]);
     }
 
     #[test]

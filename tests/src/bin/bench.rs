@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use tests::bench::case::Case;
+use tests::bench::live::that_fit;
 use tests::bench::peer::Peer;
 use tests::bench::plan::{MOST_ENDPOINTS, MOST_FLOWS, Options};
 use tests::bench::run::run;
@@ -53,10 +54,10 @@ struct Flags {
     /// Endpoints of each Service
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     endpoints: u32,
-    /// Numbers of endpoints of one Service [default: 1,10,100,1000,10000; with --quick 1000]
+    /// Numbers of endpoints of one Service [default: 1,10,100,1000,10000; with --quick none, or 1,1000 if the case is named]
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_ENDPOINTS)))]
     many_endpoints: Vec<u32>,
-    /// Numbers of live flows [default: 1,1000,100000,1000000; with --quick 10000]
+    /// Numbers of live flows [default: 1,1000,100000,1000000; with --quick none, or 1,10000 if the case is named]
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_FLOWS)))]
     many_flows: Vec<u32>,
     /// What is measured; everything if nothing is named
@@ -119,8 +120,16 @@ impl From<Flags> for Options {
             asked
         };
         let services = numbers(flags.services, &[100], &[1, 100, 1000, 10_000]);
-        let many_endpoints = numbers(flags.many_endpoints, &[1000], &[1, 10, 100, 1000, 10_000]);
-        let many_flows = numbers(flags.many_flows, &[10_000], &[1, 1000, 100_000, 1_000_000]);
+        // A quick run has no time for them beside the rest.
+        let named = |case, few: &'static [u32]| match flags.cases.contains(&Asked::Load(case)) {
+            true => few,
+            false => &[],
+        };
+        let quick = named(Case::ManyEndpoints, &[1, 1000]);
+        let many_endpoints = numbers(flags.many_endpoints, quick, &[1, 10, 100, 1000, 10_000]);
+        let quick = named(Case::ManyFlows, &[1, 10_000]);
+        let are_asked_for = !flags.many_flows.is_empty();
+        let many_flows = numbers(flags.many_flows, quick, &[1, 1000, 100_000, 1_000_000]);
         let all = |named: Vec<Peer>| if named.is_empty() { Peer::ALL.to_vec() } else { named };
         let everything = flags.cases.is_empty();
         let loads = flags.cases.iter().filter_map(|asked| match asked {
@@ -132,9 +141,15 @@ impl From<Flags> for Options {
         } else {
             loads.collect()
         };
+        let peers = all(flags.peers);
+        let is_measured = everything || cases.contains(&Case::ManyFlows);
+        let many_flows = match are_asked_for || !is_measured {
+            true => many_flows,
+            false => that_fit(many_flows, peers.iter().filter(|peer| peer.has_services()).count()),
+        };
         Self {
             quick: flags.quick,
-            peers: all(flags.peers),
+            peers,
             services,
             endpoints: flags.endpoints,
             many_endpoints,

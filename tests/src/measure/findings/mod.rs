@@ -64,8 +64,7 @@ pub fn blocks(analysis: &Analysis<'_>) -> Vec<Block> {
     blocks
 }
 
-const SCALE: &str = "What is left of a rate where there is much: each peer's own median to its own where there is least. The two \
-are of different rounds; what time alone did is in the lines of direct and control.";
+const SCALE: &str = "What is left of a rate where there is much, as a share of direct's in the same rounds:";
 
 const HOW_TO_READ: &str = "Each line sums up all places of a case: its paths, address families, numbers of services and \
 positions. Ratios are the median of the mode to that of the other, from the smallest to the largest place: of a rate, \

@@ -15,7 +15,7 @@ pub(super) fn sentences(analysis: &Analysis<'_>) -> Vec<String> {
     Dimension::ALL.into_iter().filter_map(of_dimension).collect()
 }
 
-/// `many-flows rate, 1,000,000 live flows to 1 live flow: direct 0.998, iptables-nft 0.81, ...; pod to ClusterIP, IPv4.`
+/// `many-flows rate, with 1 live flow and with 1,000,000 live flows: iptables-nft 0.81 and 0.62, ...; pod to ClusterIP, IPv4.`
 fn sentence(analysis: &Analysis<'_>, case: &str) -> Option<String> {
     let along = analysis.dimension(case);
     let is_rate = |table: &&Table<'_>| {
@@ -36,17 +36,20 @@ fn sentence(analysis: &Analysis<'_>, case: &str) -> Option<String> {
     let of_place = of_route(place);
     let [few, .., many] = of_place[..] else { return None };
     let left = |at: usize| {
-        let (few, many) = (few.rows[at].median?, many.rows[at].median?);
+        let share = |table: &Table<'_>| Some(words::ratio(table.rows[at].to_direct.as_ref()?.ratio.value));
         let name = &analysis.results.peers[at].name;
-        Some(format!("{name} {}", words::ratio(many.value / few.value)))
+        Some(format!("{name} {} and {}", share(few)?, share(many)?))
     };
     let all: Vec<_> = (0..analysis.results.peers.len()).filter_map(left).collect();
+    if all.is_empty() {
+        return None;
+    }
     let number = |table: &Table<'_>| words::number(along, along.number(table.subject));
     Some(format!(
-        "{case} {}, {} to {}: {}; {}.",
+        "{case} {}, with {} and with {}: {}; {}.",
         few.metric.name,
-        number(many),
         number(few),
+        number(many),
         all.join(", "),
         place.0
     ))

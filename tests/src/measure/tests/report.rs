@@ -59,8 +59,8 @@ fn the_page_of_a_run_of_real_size_needs_nothing_but_itself() {
 }
 
 #[rstest]
-#[case::endpoints(|subject: &mut Subject| subject.endpoints = subject.services, "endpoints", "30,000 endpoints to 1 endpoint: direct ")]
-#[case::flows(|subject: &mut Subject| subject.flows = subject.services, "live flows", "30,000 live flows to 1 live flow: direct ")]
+#[case::endpoints(|subject: &mut Subject| subject.endpoints = subject.services, "endpoints", "with 1 endpoint and with 30,000 endpoints: control ")]
+#[case::flows(|subject: &mut Subject| subject.flows = subject.services, "live flows", "with 1 live flow and with 30,000 live flows: control ")]
 fn a_case_is_shown_against_the_number_in_which_its_places_differ(
     #[case] change: fn(&mut Subject),
     #[case] name: &str,
