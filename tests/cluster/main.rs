@@ -2,6 +2,7 @@
 
 mod support;
 mod services;
+mod planted;
 mod stands;
 mod proof;
 mod refusals;

@@ -2,6 +2,7 @@
 //! network, and no socket hook of a node is in its way.
 
 mod programs;
+mod planted;
 mod credentials;
 mod client;
 mod object;
@@ -194,6 +195,14 @@ impl ApiServer {
     /// What the server says against the first that it refuses.
     pub fn create_all(&self, objects: impl IntoIterator<Item = Value>) -> Result<()> {
         self.requests.create_all(objects.into_iter().collect())
+    }
+
+    /// Puts many Services and EndpointSlices that do not exist yet where the server keeps them, in seconds.
+    ///
+    /// # Errors
+    /// When an object is of another kind, or etcd refuses one.
+    pub fn plant_all(&self, objects: impl IntoIterator<Item = Value>) -> Result<()> {
+        planted::plant(&self.place, objects)
     }
 
     /// Merges fields into an object (RFC 7386) that `name` names by kind, namespace and name. Returns the object.

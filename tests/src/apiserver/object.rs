@@ -6,11 +6,12 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::Value;
 
 /// The kinds that tests use, with the name of their collection.
-const KINDS: [(&str, &str); 4] = [
+const KINDS: [(&str, &str); 5] = [
     ("Service", "services"),
     ("EndpointSlice", "endpointslices"),
     ("Node", "nodes"),
     ("ServiceCIDR", "servicecidrs"),
+    ("IPAddress", "ipaddresses"),
 ];
 
 /// The collection an object is in, and its name.

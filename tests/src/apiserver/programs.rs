@@ -12,7 +12,8 @@ use crate::{plan, tool};
 /// The port of the API server on the router's address.
 pub(super) const PORT: u16 = 6443;
 
-const ETCD: &str = "http://127.0.0.1:2379";
+/// Where etcd answers, in its namespace.
+pub(super) const ETCD: &str = "http://127.0.0.1:2379";
 
 /// What etcd keeps, in the folder of the two.
 pub(super) fn data(folder: &Path) -> PathBuf {

@@ -3,6 +3,8 @@
 
 pub mod case;
 pub mod plan;
+mod choice;
+mod duration;
 mod load;
 mod ends;
 mod crowd;

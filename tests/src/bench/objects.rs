@@ -169,11 +169,16 @@ impl Objects {
     /// # Errors
     /// What the server says against the first that it refuses.
     pub fn create(self, api: &ApiServer, already: usize) -> Result<()> {
+        api.create_all(self.more(already))
+    }
+
+    /// All of them, fewer that are there already.
+    pub fn more(self, already: usize) -> impl Iterator<Item = Value> {
         let nobody = match self.scale {
             Scale::Flows(_) => live::objects(),
             Scale::Services | Scale::Endpoints => Vec::new(),
         };
-        api.create_all((already..self.count()).flat_map(|n| self.of(n)).chain(nobody))
+        (already..self.count()).flat_map(move |n| self.of(n)).chain(nobody)
     }
 
     /// Service `n` and its slices.

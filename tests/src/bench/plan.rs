@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::case::{Case, Path};
+use super::choice;
 use super::host::Host;
+use super::kube_proxy::Mode;
 use super::objects::{Objects, Scale};
 use super::peer::Peer;
 use super::stand::Position;
@@ -50,6 +52,10 @@ pub(super) const ROUNDS: u32 = 7;
 
 /// How long one sample of a load takes: the least that wrk and iperf3 can be asked for.
 pub(super) const SAMPLE: Duration = Duration::from_secs(1);
+
+/// Services that kube-proxy is asked to program, at most: with the nftables back end of iptables the time for them grows
+/// with the square of their number.
+pub(super) const KUBE_PROXY_MOST: u32 = 10_000;
 
 /// A set of stands that are up together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +180,18 @@ impl Options {
         few.or_else(|| self.services.first()).copied().unwrap_or(1)
     }
 
+    /// Who takes part in a block: kube-proxy is not asked for more Services than a run can wait for.
+    pub(super) fn peers(&self, block: &Block) -> Vec<Peer> {
+        let takes_part = |peer: &Peer| !peer.is_kube_proxy() || block.services <= KUBE_PROXY_MOST;
+        self.peers.iter().copied().filter(takes_part).collect()
+    }
+
+    /// Whether changes are followed in a block: below the number of Services where everything is measured they would say
+    /// the same.
+    pub(super) fn follows(&self, services: u32) -> bool {
+        services >= self.typical()
+    }
+
     /// What is measured in a block.
     pub(super) fn tasks(&self, block: &Block) -> Vec<Task> {
         match block.scale {
@@ -202,16 +220,21 @@ impl Options {
                 tasks.push(task);
             }
         };
-        for (case, path) in CORE {
-            add(case, path, Ip::V4, Position::Last);
+        // From few to the typical number nothing grows but what a list has to be gone through for.
+        let is_between = self.services.first() != Some(&block.services) && block.services < self.typical();
+        let few = is_between || !block.is_headline();
+        let core = if few { &CORE[..FEW] } else { &CORE[..] };
+        for (case, path) in core {
+            add(*case, *path, Ip::V4, Position::Last);
         }
-        if block.whole {
-            Position::ALL
-                .into_iter()
-                .for_each(|position| add(Case::TcpShort, Path::PodNear, Ip::V4, position));
+        let has_list = self.peers(block).into_iter().any(|peer| Position::First.is_for(peer));
+        if block.whole && has_list && block.services >= self.typical() {
+            for position in [Position::First, Position::Middle] {
+                add(Case::TcpShort, Path::PodNear, Ip::V4, position);
+            }
         }
         if everything {
-            for (ip, path, &case) in all() {
+            for (ip, path, case) in choice::all() {
                 add(case, path, ip, Position::Last);
             }
         }
@@ -219,21 +242,25 @@ impl Options {
     }
 }
 
-/// What tells most.
+/// What tells most, and first what is measured of every shape and every number of services.
 const CORE: [(Case, Path); 5] = [
     (Case::TcpShort, Path::PodNear),
-    (Case::TcpRequest, Path::PodNear),
-    (Case::UdpFlows, Path::PodNear),
     (Case::TcpShort, Path::OutsideFar),
     (Case::TcpShort, Path::PodToPod),
+    (Case::TcpRequest, Path::PodNear),
+    (Case::UdpFlows, Path::PodNear),
 ];
 
-fn all() -> impl Iterator<Item = (Ip, Path, &'static Case)> {
-    use clap::ValueEnum;
-    let of_path = |ip| Path::ALL.into_iter().map(move |path| (ip, path));
-    let ways = Ip::BOTH.into_iter().flat_map(of_path);
-    let plain = || Case::value_variants().iter().filter(|case| case.is_plain());
-    ways.flat_map(move |(ip, path)| plain().map(move |case| (ip, path, case)))
+/// So many of [`CORE`].
+const FEW: usize = 3;
+
+impl Position {
+    /// Whether it means anything for a peer that is measured at the last one, too: only where packets meet Services one
+    /// after the other, and for what these are compared with.
+    fn is_for(self, peer: Peer) -> bool {
+        let has_list = peer.kube_proxy().is_some_and(Mode::has_list);
+        self == Self::Last || has_list
+    }
 }
 
 impl Task {
@@ -246,6 +273,21 @@ impl Task {
             position: Position::First,
             flows,
         }
+    }
+
+    /// How many samples it has of these peers, with those that warm up.
+    pub(super) fn samples(self, peers: &[Peer]) -> u64 {
+        let peers = peers.iter().filter(|peer| self.is_for(**peer));
+        peers.count() as u64 * u64::from(ROUNDS + 1)
+    }
+
+    /// Whether it says anything of a peer that its other tasks do not.
+    pub(super) fn is_for(self, peer: Peer) -> bool {
+        // Programs on devices alone do nothing for the node's own sockets.
+        let can = self.path != Path::Node || !peer.has_services() || peer.serves_the_node();
+        // What has no list is at the same place everywhere.
+        let differs = self.case != Case::TcpShort || !peer.has_services() || self.position.is_for(peer);
+        can && differs
     }
 
     pub(super) fn subject(&self, block: &Block) -> Subject {
@@ -276,14 +318,15 @@ impl Task {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeSet;
 
     use clap::ValueEnum;
 
     use super::*;
 
-    fn options(quick: bool, services: &[u32]) -> Options {
+    /// Everything, of everybody.
+    pub(in crate::bench) fn options(quick: bool, services: &[u32]) -> Options {
         Options {
             quick,
             peers: Peer::ALL.to_vec(),
@@ -300,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_run_measures_every_case_on_every_path_in_both_families() {
+    fn a_whole_run_measures_every_case_every_path_and_both_families() {
         let options = options(false, &[1, 1000, 10_000]);
         let blocks = options.blocks();
         let main: Vec<_> = blocks
@@ -314,10 +357,48 @@ mod tests {
             .find(|block| block.services == 1000)
             .map(|block| options.tasks(block));
         let tasks = typical.unwrap_or_default();
-        for (ip, path, case) in all() {
-            let has = |task: &Task| (task.ip, task.path, task.case) == (ip, path, *case);
-            assert!(tasks.iter().any(has), "{case:?} {path:?} {ip}");
+        let has = |wanted: &dyn Fn(&Task) -> bool| tasks.iter().any(wanted);
+        for case in Case::value_variants() {
+            assert!(has(&|task| task.case == *case), "{case:?}");
         }
+        for path in Path::ALL {
+            for ip in Ip::BOTH {
+                assert!(has(&|task| (task.path, task.ip) == (path, ip)), "{path:?} {ip}");
+            }
+        }
+    }
+
+    #[test]
+    fn more_services_than_kube_proxy_can_have_are_measured_without_it() {
+        let options = options(false, &[1000, 30_000]);
+        let blocks = options.blocks();
+        let block = blocks.iter().find(|block| block.services == 30_000).expect("a block");
+        let peers = options.peers(block);
+        assert!(
+            peers.contains(&Peer::Fairlead) && peers.contains(&Peer::Direct),
+            "{peers:?}"
+        );
+        assert!(!peers.iter().any(|peer| peer.is_kube_proxy()), "{peers:?}");
+        assert!(options.tasks(block).iter().all(|task| task.position == Position::Last));
+    }
+
+    #[test]
+    fn another_position_is_measured_of_who_has_a_list() {
+        let options = options(false, &[1, 100, 1000, 10_000]);
+        let tasks_of = |block: &Block| options.tasks(block).into_iter();
+        let blocks = options.blocks();
+        let moved: Vec<_> = blocks
+            .iter()
+            .flat_map(|block| tasks_of(block).map(move |task| (block.services, task)))
+            .filter(|(_, task)| task.position != Position::Last)
+            .collect();
+        let services: BTreeSet<u32> = moved.iter().map(|(services, _)| *services).collect();
+        assert_eq!(services, BTreeSet::from([1000, 10_000]));
+        let peers = Peer::ALL
+            .into_iter()
+            .filter(|peer| moved.iter().all(|(_, task)| task.is_for(*peer)));
+        let expected = [Peer::Direct, Peer::Control, Peer::IptablesNft, Peer::IptablesLegacy];
+        assert_eq!(peers.collect::<Vec<_>>(), expected);
     }
 
     #[test]

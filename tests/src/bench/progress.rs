@@ -3,7 +3,6 @@
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::peer::Peer;
-use super::plan::{Options, ROUNDS};
 use crate::measure::results::Subject;
 
 /// One bar over all samples of the run, with the time that is left.
@@ -13,9 +12,8 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// For a run of so many tasks.
-    pub(super) fn of(options: &Options, tasks: usize) -> Self {
-        let samples = tasks as u64 * u64::from(ROUNDS + 1) * options.peers.len() as u64;
+    /// For a run of so many samples.
+    pub(super) fn of(samples: u64) -> Self {
         let bar = ProgressBar::new(samples);
         let template = "{elapsed_precise} [{bar:30}] {pos}/{len} samples, {eta_precise} left; {wide_msg}";
         bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));

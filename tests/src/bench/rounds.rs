@@ -5,7 +5,6 @@ use std::thread;
 
 use anyhow::{Context, Error, Result};
 
-use super::case::Path;
 use super::ends;
 use super::load::Ends;
 use super::peer::Peer;
@@ -35,7 +34,7 @@ pub(super) fn measure(
         random.shuffle(&mut order);
         for at in order {
             let dropped_out = failures.iter().any(|(failed, _)| *failed == at);
-            if dropped_out || !takes_part(task, &stands[at]) {
+            if dropped_out || !task.is_for(stands[at].plan.peer) {
                 continue;
             }
             progress.measuring(subject, stands[at].plan.peer);
@@ -97,11 +96,6 @@ fn forgotten(task: Task, stands: &[Stand], failures: &[(usize, Error)]) -> Vec<(
 fn failed(all: Vec<Result<()>>) -> Vec<(usize, Error)> {
     let failed = |(at, done): (usize, Result<()>)| Some((at, done.err()?));
     all.into_iter().enumerate().filter_map(failed).collect()
-}
-
-/// Whether a peer can do this at all: programs on devices alone do nothing for the node's own sockets.
-fn takes_part(task: Task, stand: &Stand) -> bool {
-    task.path != Path::Node || !stand.plan.peer.has_services() || stand.plan.peer.serves_the_node()
 }
 
 /// What one sample gave.

@@ -14,7 +14,7 @@ use super::plan::{Block, Options, ROUNDS, SAMPLE, Task};
 use super::progress::Progress;
 use super::shelf::Shelf;
 use super::stand::{Stand, StandPlan};
-use super::{control, kube_proxy, per_packet, pin, proof, rounds, tracking};
+use super::{control, duration, kube_proxy, per_packet, pin, proof, rounds, tracking};
 use crate::apiserver::ApiServer;
 use crate::cluster::remove_own_worlds;
 use crate::interrupt::clean_up_on_interrupt;
@@ -43,7 +43,9 @@ pub fn run(options: &Options) -> Result<bool> {
     let mut results = begun(options)?;
     let shelf = Shelf::new()?;
     let blocks = options.blocks();
-    let mut progress = Progress::of(options, blocks.iter().map(|block| options.tasks(block).len()).sum());
+    println!("{}", duration::of(options, &results));
+    let samples = |block: &Block| samples(&options.tasks(block), &there(block, options, &results));
+    let mut progress = Progress::of(blocks.iter().map(samples).sum());
     for block in blocks {
         measure(block, &shelf, options, &mut results, &mut progress)?;
     }
@@ -139,7 +141,7 @@ fn measure(
     }
     // An agent does the same on every host.
     if options.agents && block.is_headline() {
-        agents(block, options, results, progress)?;
+        agents(block, shelf, options, results, progress)?;
     }
     Ok(())
 }
@@ -156,10 +158,7 @@ fn loads(
     let objects = block.objects();
     let api = shelf.api(objects)?;
     let mut started = Vec::new();
-    for &peer in &options.peers {
-        if results.state(peer.name()) != Some(&State::Measured) {
-            continue;
-        }
+    for peer in there(&block, options, results) {
         match stand(plan(peer, block, objects), &api) {
             Ok(stand) => started.push(stand),
             Err(error) => failed(peer, &error, results, progress),
@@ -180,14 +179,27 @@ fn loads(
     Ok(())
 }
 
+/// Who takes part in a block and has not failed or been absent.
+pub(super) fn there(block: &Block, options: &Options, results: &Results) -> Vec<Peer> {
+    let mut peers = options.peers(block);
+    peers.retain(|peer| results.state(peer.name()) == Some(&State::Measured));
+    peers
+}
+
+/// The samples of tasks.
+pub(super) fn samples(tasks: &[Task], peers: &[Peer]) -> u64 {
+    tasks.iter().map(|task| task.samples(peers)).sum()
+}
+
 /// The tasks of a block that have no samples yet.
 fn left(block: Block, options: &Options, results: &Results, progress: &mut Progress) -> Vec<Task> {
+    let peers = there(&block, options, results);
     let mut tasks = options.tasks(&block);
     tasks.retain(|task| {
         let subject = task.subject(&block);
         let done = results.series.iter().any(|series| series.subject == subject);
         if done {
-            progress.skip(options.peers.len() as u64 * u64::from(ROUNDS + 1));
+            progress.skip(task.samples(&peers));
         }
         !done
     });
@@ -195,15 +207,22 @@ fn left(block: Block, options: &Options, results: &Results, progress: &mut Progr
 }
 
 /// Measures the agents one after the other.
-fn agents(block: Block, options: &Options, results: &mut Results, progress: &mut Progress) -> Result<()> {
+fn agents(
+    block: Block,
+    shelf: &Shelf,
+    options: &Options,
+    results: &mut Results,
+    progress: &mut Progress,
+) -> Result<()> {
     let objects = block.objects();
-    for &peer in options.peers.iter().filter(|peer| control::has_own_agent(**peer)) {
-        let measured = control::is_measured(peer, objects, results);
-        if measured || results.state(peer.name()) != Some(&State::Measured) {
+    let peers = there(&block, options, results).into_iter();
+    for peer in peers.filter(|peer| control::has_own_agent(*peer)) {
+        let measured = control::is_measured(peer, objects, options, results);
+        if measured {
             continue;
         }
         progress.tell(&format!("{} services: the agent of {peer}", block.services));
-        if let Err(error) = control::measure(plan(peer, block, objects), options, results) {
+        if let Err(error) = control::measure(plan(peer, block, objects), shelf, options, results) {
             failed(peer, &error, results, progress);
         }
         results.save(&options.file())?;

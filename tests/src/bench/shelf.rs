@@ -1,7 +1,6 @@
 //! API servers that have everything already.
 //!
-//! A server takes longer for each Service the more it has: with every one it counts all, for its metrics. So each number
-//! of Services is created once, on top of a smaller one, and kept as what etcd holds.
+//! Each number of Services is put there once, on top of a smaller one, and kept as what etcd holds.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -39,7 +38,8 @@ impl Shelf {
         if !self.stored.borrow().contains(&objects) {
             let fewer = self.largest_below(objects);
             let api = self.start(fewer)?;
-            objects.create(&api, fewer.map_or(0, Objects::count))?;
+            let already = fewer.map_or(0, Objects::count);
+            api.plant_all(objects.more(already))?;
             api.store(&self.path(objects))?;
             self.stored.borrow_mut().push(objects);
         }

@@ -48,13 +48,13 @@ struct Flags {
     /// Who takes part; everyone if none is named
     #[arg(long, value_delimiter = ',')]
     peers: Vec<Peer>,
-    /// Numbers of Services [default: 1,100,1000,10000; with --quick 100]
+    /// Numbers of Services [default: 1,100,1000,10000,30000; with --quick 100]; kube-proxy takes part up to 10000
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=30_000))]
     services: Vec<u32>,
     /// Endpoints of each Service
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     endpoints: u32,
-    /// Numbers of endpoints of one Service [default: 1,10,100,1000,10000; with --quick none, or 1,1000 if the case is named]
+    /// Numbers of endpoints of one Service [default: 1,100,1000,10000; with --quick none, or 1,1000 if the case is named]
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_ENDPOINTS)))]
     many_endpoints: Vec<u32>,
     /// Numbers of live flows [default: 1,1000,100000,1000000; with --quick none, or 1,10000 if the case is named]
@@ -119,14 +119,14 @@ impl From<Flags> for Options {
             asked.dedup();
             asked
         };
-        let services = numbers(flags.services, &[100], &[1, 100, 1000, 10_000]);
+        let services = numbers(flags.services, &[100], &[1, 100, 1000, 10_000, 30_000]);
         // A quick run has no time for them beside the rest.
         let named = |case, few: &'static [u32]| match flags.cases.contains(&Asked::Load(case)) {
             true => few,
             false => &[],
         };
         let quick = named(Case::ManyEndpoints, &[1, 1000]);
-        let many_endpoints = numbers(flags.many_endpoints, quick, &[1, 10, 100, 1000, 10_000]);
+        let many_endpoints = numbers(flags.many_endpoints, quick, &[1, 100, 1000, 10_000]);
         let quick = named(Case::ManyFlows, &[1, 10_000]);
         let are_asked_for = !flags.many_flows.is_empty();
         let many_flows = numbers(flags.many_flows, quick, &[1, 1000, 100_000, 1_000_000]);

@@ -20,6 +20,10 @@ use crate::wait;
 const OTHERS: u32 = 50;
 /// No more changes are begun after this: one change takes kube-proxy seconds where there are many Services.
 const LONG_ENOUGH: Duration = Duration::from_secs(90);
+/// The same where there are few: there it is the wait of mode iptables between two changes that takes the time.
+const LONG_ENOUGH_FOR_FEW: Duration = Duration::from_secs(40);
+/// Services of which it is said that they are many.
+const MANY: usize = 10_000;
 
 /// What is measured last of an agent.
 pub(super) const LAST_CASE: &str = "change-busy";
@@ -66,8 +70,10 @@ fn follow(stand: &Stand, api: &ApiServer, count: usize) -> Result<Vec<Duration>>
         pods.len() > 1,
         "a Service needs two endpoints to go from one to another"
     );
+    let many = objects.services >= MANY;
+    let enough = if many { LONG_ENOUGH } else { LONG_ENOUGH_FOR_FEW };
     for round in 0..count {
-        if first.elapsed() > LONG_ENOUGH {
+        if first.elapsed() > enough {
             break;
         }
         let pod = pods[round % pods.len()];

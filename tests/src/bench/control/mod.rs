@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use super::objects::{Objects, Use};
 use super::peer::Peer;
 use super::plan::Options;
+use super::shelf::Shelf;
 use super::stand::{Stand, StandPlan};
 use crate::apiserver::ApiServer;
 use crate::measure::results::{Metric, Results, Subject};
@@ -23,8 +24,13 @@ use spent::Spent;
 
 /// How long an agent may take for everything: kube-proxy in mode iptables takes minutes for many Services.
 const COMPLETE: Duration = Duration::from_secs(1200);
+/// Services that are created one by one, at most: for three times as many the server needs nine times as long.
+const CREATED_AT_MOST: usize = 10_000;
 /// Cold starts of each agent.
-const STARTS: usize = 3;
+pub(super) const STARTS: u32 = 3;
+/// No further one is begun after this.
+pub(super) const STARTED: Duration = Duration::from_secs(120);
+const COLD_START: &str = "cold-start";
 /// How long one attempt to reach a Service may take.
 const ATTEMPT: Duration = Duration::from_millis(100);
 /// Services that are tried for the whole list, from its begin to its end.
@@ -34,12 +40,15 @@ const TRIED: usize = 20;
 ///
 /// # Errors
 /// When the agent does not get ready, or does not follow.
-pub(super) fn measure(stand: StandPlan, options: &Options, results: &mut Results) -> Result<()> {
+pub(super) fn measure(stand: StandPlan, shelf: &Shelf, options: &Options, results: &mut Results) -> Result<()> {
     let mut sheet = Sheet {
         plan: stand,
         host: stand.host.title(),
         results,
     };
+    if stand.objects.services > CREATED_AT_MOST {
+        return started(&shelf.api(stand.objects)?, options, &mut sheet);
+    }
     let few = Objects {
         services: 2,
         ..stand.objects
@@ -51,11 +60,16 @@ pub(super) fn measure(stand: StandPlan, options: &Options, results: &mut Results
 }
 
 /// Whether a run has this already: what is measured last is there.
-pub(super) fn is_measured(peer: Peer, objects: Objects, results: &Results) -> bool {
+pub(super) fn is_measured(peer: Peer, objects: Objects, options: &Options, results: &Results) -> bool {
+    let last = if follows(objects, options) {
+        LAST_CASE
+    } else {
+        COLD_START
+    };
     results.series.iter().any(|series| {
         let subject = &series.subject;
         let same = (subject.services as usize, subject.endpoints as usize) == (objects.services, objects.endpoints);
-        same && subject.case == LAST_CASE && !series.samples(peer.name()).is_empty()
+        same && subject.case == last && !series.samples(peer.name()).is_empty()
     })
 }
 
@@ -110,11 +124,23 @@ fn created(few: StandPlan, api: &ApiServer, sheet: &mut Sheet<'_>) -> Result<()>
 
 /// The agent starts where everything is there already, several times on a new node, then follows changes.
 fn started(api: &ApiServer, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
+    let begin = Instant::now();
+    let mut stand = start(api, sheet)?;
     for _ in 1..STARTS {
-        start(api, sheet)?;
+        if begin.elapsed() < STARTED {
+            // Before the next one, so that no two have the machine.
+            drop(stand);
+            stand = start(api, sheet)?;
+        }
     }
-    let stand = start(api, sheet)?;
-    follow::changes(&stand, api, options, sheet)
+    if follows(sheet.plan.objects, options) {
+        follow::changes(&stand, api, options, sheet)?;
+    }
+    Ok(())
+}
+
+fn follows(objects: Objects, options: &Options) -> bool {
+    u32::try_from(objects.services).is_ok_and(|services| options.follows(services))
 }
 
 fn start(api: &ApiServer, sheet: &mut Sheet<'_>) -> Result<Stand> {
@@ -123,11 +149,11 @@ fn start(api: &ApiServer, sheet: &mut Sheet<'_>) -> Result<Stand> {
     let begin = Instant::now();
     stand.begin_here(api)?;
     answers(&stand, 0)?;
-    sheet.add("cold-start", "first answer", "s", begin.elapsed().as_secs_f64());
+    sheet.add(COLD_START, "first answer", "s", begin.elapsed().as_secs_f64());
     everything_answers(&stand, sheet.plan.objects)?;
-    sheet.add("cold-start", "all answer", "s", begin.elapsed().as_secs_f64());
+    sheet.add(COLD_START, "all answer", "s", begin.elapsed().as_secs_f64());
     stand.complete()?;
-    sheet.add_spent("cold-start", &Spent::by(&stand, before)?);
+    sheet.add_spent(COLD_START, &Spent::by(&stand, before)?);
     Ok(stand)
 }
 
