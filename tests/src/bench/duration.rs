@@ -65,7 +65,11 @@ fn agents(block: &Block, peers: &[Peer], options: &Options, results: &Results) -
     let one = |peer: &Peer| {
         let created = Duration::from_secs_f64(CREATED * squared(block.services.min(10_000)));
         let is_slow = peer.is_kube_proxy() && options.follows(block.services);
-        let followed = if is_slow { FOLLOWED } else { Duration::ZERO };
+        let followed = match (is_slow, options.quick) {
+            (true, true) => FOLLOWED / 5,
+            (true, false) => FOLLOWED,
+            (false, _) => Duration::ZERO,
+        };
         // On one node.
         let start = STAND + ready(*peer, block.services) / 2;
         SERVER + created + (start * control::STARTS).min(control::STARTED + start) + followed
