@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::control;
+use super::objects::Scale;
 use super::peer::Peer;
 use super::plan::{Block, Options, SAMPLE};
 use super::run;
@@ -13,6 +14,8 @@ use crate::measure::results::Results;
 const AROUND: Duration = Duration::from_millis(150);
 /// A stand's namespaces and servers.
 const STAND: Duration = Duration::from_secs(4);
+/// A live flow: its three packets, one after the other.
+const FLOW: Duration = Duration::from_micros(30);
 /// An API server with everything in it.
 const SERVER: Duration = Duration::from_secs(10);
 /// The programs, packet by packet.
@@ -42,9 +45,10 @@ pub(super) fn of(options: &Options, results: &Results) -> Expected {
         let samples = u32::try_from(run::samples(&tasks, &peers)).unwrap_or(u32::MAX);
         expected.loads += (SAMPLE + AROUND) * samples;
         if !tasks.is_empty() {
-            let ready: Duration = peers.iter().map(|peer| STAND + ready(*peer, block.services)).sum();
-            let slowest = peers.iter().map(|peer| ready_for_one(*peer, block.services)).max();
-            expected.standing_up += SERVER + ready + slowest.unwrap_or_default();
+            let services = as_services(&block);
+            let ready: Duration = peers.iter().map(|peer| STAND + ready(*peer, services)).sum();
+            let slowest = peers.iter().map(|peer| ready_for_one(*peer, services)).max();
+            expected.standing_up += SERVER + ready + slowest.unwrap_or_default() + filled(&block, &peers);
         }
         if options.agents && block.is_headline() {
             expected.agents += agents(&block, &peers, options, results);
@@ -87,6 +91,23 @@ fn ready(peer: Peer, services: u32) -> Duration {
         Peer::Nftables | Peer::Ipvs => 30.0 * many,
         Peer::FairleadStack | Peer::FairleadSocket | Peer::Fairlead => 4.0 * many,
     })
+}
+
+/// As many Services of four endpoints as have those of a block: of very many endpoints there are two.
+fn as_services(block: &Block) -> u32 {
+    match block.scale {
+        Scale::Services | Scale::Flows(_) => block.services,
+        Scale::Endpoints => (block.endpoints / 2).max(1),
+    }
+}
+
+/// Until all live flows are there.
+fn filled(block: &Block, peers: &[Peer]) -> Duration {
+    let Scale::Flows(most) = block.scale else {
+        return Duration::ZERO;
+    };
+    let stands = peers.iter().filter(|peer| peer.has_services());
+    stands.map(|_| FLOW * most).sum()
 }
 
 /// Until they have followed the proof's two changes, all at once.
