@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::crowd;
+use super::peer::Peer;
 use super::proxy::Proxy;
 use super::stand::Stand;
 use crate::cluster::World;
@@ -25,23 +26,29 @@ const CLIENT_LENGTHS: (u8, u8) = (26, 122);
 /// Conversations that are looked after one by one, drawn evenly from all.
 const LOOKED_AFTER: u32 = 1000;
 
-/// What a live flow takes of the machine's memory with each peer, at most: of Fairlead's three maps in both families, which
-/// are as large as can be needed from the beginning, and of the kernel's connection tracking.
-const BYTES: u64 = 2500;
+/// What a live flow may take of the machine's memory: in the kernel's connection tracking, and in Fairlead's maps of both
+/// families, which are as large as can be needed from the beginning.
+fn bytes(peer: Peer) -> u64 {
+    match peer.fairlead() {
+        Some(_) => 2500,
+        None if peer.has_services() => 800,
+        None => 0,
+    }
+}
 
-/// Of numbers of live flows those for which this machine has memory with so many peers.
-pub fn that_fit(flows: Vec<u32>, peers: usize) -> Vec<u32> {
+/// Of numbers of live flows those for which this machine has memory with these peers.
+pub fn that_fit(flows: Vec<u32>, peers: &[Peer]) -> Vec<u32> {
+    let present = peers.iter().filter(|peer| peer.absent().is_none());
+    let each: u64 = present.map(|peer| bytes(*peer)).sum();
     let available = fs::read_to_string("/proc/meminfo")
         .ok()
         .and_then(|text| available(&text));
-    let needed = |flows: u32| BYTES * u64::from(flows) * u64::try_from(peers).unwrap_or(u64::MAX);
+    let needed = |flows: u32| each * u64::from(flows);
     let fits = |flows: &u32| available.is_none_or(|available| needed(*flows) < available);
     let (fitting, others): (Vec<u32>, Vec<u32>) = flows.into_iter().partition(fits);
     for flows in others {
         let gigabytes = needed(flows) / 1_000_000_000;
-        println!(
-            "{flows} live flows are left out: with {peers} peers they may need {gigabytes} GB of memory, more than there is"
-        );
+        println!("{flows} live flows are left out: they may need {gigabytes} GB of memory, more than there is");
     }
     fitting
 }

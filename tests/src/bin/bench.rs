@@ -145,7 +145,7 @@ impl From<Flags> for Options {
         let is_measured = everything || cases.contains(&Case::ManyFlows);
         let many_flows = match are_asked_for || !is_measured {
             true => many_flows,
-            false => that_fit(many_flows, peers.iter().filter(|peer| peer.has_services()).count()),
+            false => that_fit(many_flows, &peers),
         };
         Self {
             quick: flags.quick,
