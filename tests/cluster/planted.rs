@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tests::apiserver::ApiServer;
 use tests::bench::objects::{self, Objects};
 use tests::bench::shelf::Shelf;
 use tests::plan::Ip;
+use tests::wait;
 
 #[test]
 fn what_is_planted_is_what_the_server_would_have_made() -> Result<()> {
@@ -43,8 +44,12 @@ fn the_server_knows_what_planted_services_have_taken() -> Result<()> {
             spec.remove("clusterIP");
             spec.remove("clusterIPs");
         }
-        let refused = api.create_all([second]).expect_err("taken");
-        assert!(format!("{refused:#}").contains("already allocated"), "{refused:#}");
+        // A server that has just started does not know its own ranges yet.
+        wait::until("it is refused", wait::PATIENCE, || {
+            let refused = api.create_all([second.clone()]).err().context("it is created")?;
+            ensure!(format!("{refused:#}").contains("already allocated"), "{refused:#}");
+            Ok(Some(()))
+        })?;
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ impl ApiServer {
         Self::shared_with(None)
     }
 
-    /// The same with what [`ApiServer::store`] has put into a folder.
+    /// The same with what [`ApiServer::store_with`] has put into a folder.
     ///
     /// # Errors
     /// As [`ApiServer::start`].
@@ -76,12 +76,15 @@ impl ApiServer {
         Self::start_at(place, Some(lone), stored)
     }
 
-    /// Ends both in order and copies what etcd holds to a folder that does not exist yet.
+    /// Puts Services and EndpointSlices that do not exist yet where the server keeps them, which takes seconds for many;
+    /// ends both and copies what etcd holds to a folder that does not exist yet.
     ///
     /// # Errors
-    /// When etcd does not end in time, or the folder cannot be made.
-    pub fn store(mut self, to: &Path) -> Result<()> {
+    /// When an object is of another kind, etcd refuses one or does not end in time, or the folder cannot be made.
+    pub fn store_with(mut self, objects: impl IntoIterator<Item = Value>, to: &Path) -> Result<()> {
+        // It would take an address for lost that it hears of before it hears of its Service.
         self.crash()?;
+        planted::plant(&self.place, objects)?;
         self.etcd.signal(Signal::SIGTERM)?;
         self.etcd.wait(START)?;
         programs::copy(&programs::data(&self.folder), to)
@@ -195,14 +198,6 @@ impl ApiServer {
     /// What the server says against the first that it refuses.
     pub fn create_all(&self, objects: impl IntoIterator<Item = Value>) -> Result<()> {
         self.requests.create_all(objects.into_iter().collect())
-    }
-
-    /// Puts many Services and EndpointSlices that do not exist yet where the server keeps them, in seconds.
-    ///
-    /// # Errors
-    /// When an object is of another kind, or etcd refuses one.
-    pub fn plant_all(&self, objects: impl IntoIterator<Item = Value>) -> Result<()> {
-        planted::plant(&self.place, objects)
     }
 
     /// Merges fields into an object (RFC 7386) that `name` names by kind, namespace and name. Returns the object.

@@ -39,8 +39,7 @@ impl Shelf {
             let fewer = self.largest_below(objects);
             let api = self.start(fewer)?;
             let already = fewer.map_or(0, Objects::count);
-            api.plant_all(objects.more(already))?;
-            api.store(&self.path(objects))?;
+            api.store_with(objects.more(already), &self.path(objects))?;
             self.stored.borrow_mut().push(objects);
         }
         self.start(Some(objects))
