@@ -223,7 +223,9 @@ fn connect(how: &Open) -> io::Result<(TcpStream, Duration)> {
 
 /// One request on a connection that stays open; returns the body, which has to come with its length.
 fn get(reader: &mut BufReader<TcpStream>, to: SocketAddr) -> io::Result<String> {
-    write!(reader.get_mut(), "GET / HTTP/1.1\r\nHost: {to}\r\n\r\n")?;
+    // At once: written piece by piece every piece would be a packet.
+    let request = format!("GET / HTTP/1.1\r\nHost: {to}\r\n\r\n");
+    reader.get_mut().write_all(request.as_bytes())?;
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
