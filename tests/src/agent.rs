@@ -45,6 +45,7 @@ pub struct Agent {
     source: Source,
     socket_lb: SocketLb,
     flags: Vec<String>,
+    configuration: Vec<String>,
     process: Option<Process>,
 }
 
@@ -89,6 +90,7 @@ impl Agent {
             },
             socket_lb,
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            configuration: Vec::new(),
             process: None,
         }
     }
@@ -101,6 +103,13 @@ impl Agent {
             path: kubeconfig,
         };
         Self { source, ..self }
+    }
+
+    /// The same with a configuration file.
+    #[must_use]
+    pub fn configured(self, file: &Path) -> Self {
+        let configuration = vec!["--config".to_owned(), file.to_string_lossy().into_owned()];
+        Self { configuration, ..self }
     }
 
     /// Starts it again after [`Agent::crash`] or [`Agent::stop`], and waits until it is ready.
@@ -163,6 +172,7 @@ impl Agent {
             .arg(self.place.cgroup().path());
         command
             .arg(format!("--socket-lb={}", self.socket_lb.name()))
+            .args(&self.configuration)
             .args(&self.flags);
         Ok(command)
     }
@@ -212,7 +222,8 @@ impl Agent {
     pub fn settled(&self) -> Result<()> {
         let node = self.place.label().to_owned();
         let source = self.source.path.to_string_lossy().into_owned();
-        let words = ["verify", self.source.flag, &source, "--node-name", &node];
+        let mut words = vec!["verify", self.source.flag, &source, "--node-name", &node];
+        words.extend(self.configuration.iter().map(String::as_str));
         wait::until("maps as the objects say", wait::PATIENCE, || self.say(&words).map(Some)).map(drop)
     }
 

@@ -29,4 +29,6 @@ pub mod cost;
 pub mod scale;
 #[cfg(feature = "cluster")]
 pub mod bench;
+#[cfg(feature = "cluster")]
+pub mod differential;
 pub mod demo;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 /// Runs `command` with `input` on its standard input and returns its standard output.
 ///
 /// # Errors
-/// When it is not there, or exits non-zero: then with what it said on standard error.
+/// When it is not there, or exits non-zero: then with what it said on standard error, or else on standard output.
 pub fn output(command: &mut Command, input: &str) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     command
@@ -22,7 +22,12 @@ pub fn output(command: &mut Command, input: &str) -> Result<String> {
     drop(stdin);
     let done = child.wait_with_output().with_context(|| format!("{name}: lost"))?;
     if !done.status.success() {
-        let said = String::from_utf8_lossy(&done.stderr);
+        let told = if done.stderr.is_empty() {
+            &done.stdout
+        } else {
+            &done.stderr
+        };
+        let said = String::from_utf8_lossy(told);
         bail!("{name}: {}: {}", done.status, said.trim().replace('\n', "; "));
     }
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())

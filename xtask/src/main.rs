@@ -9,7 +9,9 @@ mod vm;
 mod tidy;
 mod deny;
 mod demo;
+mod program;
 mod bench;
+mod differential;
 mod process;
 mod workspace;
 
@@ -56,6 +58,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Compare the answers of Fairlead with those of kube-proxy, Service by Service; `differential --help` says more
+    #[command(disable_help_flag = true)]
+    Differential {
+        /// Flags of the comparison
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -76,5 +85,6 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Tidy => tidy::command().map(|()| ExitCode::SUCCESS),
         Task::Demo { keep, down } => demo::command(keep, down),
         Task::Bench { arguments } => bench::command(&arguments),
+        Task::Differential { arguments } => differential::command(&arguments),
     }
 }

@@ -40,12 +40,17 @@ impl Host {
         }
     }
 
-    pub(super) fn plan(self, node: &mut NodePlan) {
+    /// Plans a node of this kind.
+    pub fn plan(self, node: &mut NodePlan) {
         let as_a_node = self == Self::AsANode;
         (node.conntrack, node.bridge_netfilter) = (as_a_node, as_a_node);
     }
 
-    pub(super) fn finish(self, world: &World) -> Result<()> {
+    /// Does to a world of such nodes what no plan says.
+    ///
+    /// # Errors
+    /// When a rule is refused.
+    pub fn finish(self, world: &World) -> Result<()> {
         if self == Self::Bare {
             return Ok(());
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::apiserver;
 use crate::cluster::{Node, Place};
@@ -148,6 +148,16 @@ impl KubeProxy {
             tools,
             process: None,
         })
+    }
+
+    /// Gives its configuration more fields, or other values; for the next [`KubeProxy::begin`].
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn configure(&self, fields: &Map<String, Value>) -> Result<()> {
+        let mut all: Map<String, Value> = serde_json::from_str(&fs::read_to_string(&self.config)?)?;
+        all.extend(fields.clone());
+        fs::write(&self.config, serde_json::to_string(&all)?).with_context(|| format!("{}", self.config.display()))
     }
 
     /// Starts it and waits for nothing.

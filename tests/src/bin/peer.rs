@@ -5,6 +5,7 @@ use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
 
 use tests::peer::load::{self, Running};
+use tests::peer::reach::reach;
 use tests::peer::serve::{Serving, serve, serve_sctp};
 use tests::peer::session::Session;
 use tests::peer::{Answer, Failure, Open, Request};
@@ -61,6 +62,7 @@ impl State {
                 }
                 Ok(Answer::Done)
             }
+            Request::Reach(aims) => Ok(Answer::Reached(reach(&aims))),
             Request::StartLoad(plan) => {
                 let id = self.number();
                 self.loads.insert(id, load::start(&plan));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Answer, Failure, LoadPlan, LoadReport, Open, Opened, Request, Transport};
+use super::{Aim, Answer, Failure, LoadPlan, LoadReport, Met, Open, Opened, Request, Transport};
 use crate::cluster::Place;
 use crate::process::Process;
 use crate::wait;
@@ -160,6 +160,18 @@ impl Peer {
     /// When there is no answer with status 200 within three seconds.
     pub fn http(&self, to: SocketAddr) -> Result<Opened> {
         Ok(self.open(Transport::Http, to)?.opened.clone())
+    }
+
+    /// Opens many conversations, several at a time, and tells what came of each aim.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn reach(&self, aims: Vec<Aim>) -> Result<Vec<Met>> {
+        let answer = self.ask(&Request::Reach(aims))??;
+        let Answer::Reached(met) = answer else {
+            bail!("peer of {}: {answer:?}", self.label)
+        };
+        Ok(met)
     }
 
     /// Puts a load on a server.

@@ -6,6 +6,7 @@
 
 mod handle;
 pub mod load;
+pub mod reach;
 pub mod serve;
 pub mod session;
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use handle::{Connection, Load, Outcome, Peer};
 pub use load::{LoadKind, LoadPlan, LoadReport, Opening, monotonic};
+pub use reach::{Aim, Met};
 
 /// What can be asked of a peer.
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,6 +61,8 @@ pub enum Request {
         /// With a reset instead of in order.
         abort: bool,
     },
+    /// Open many conversations, several at a time, and tell who answered.
+    Reach(Vec<Aim>),
     /// Put a load on a server in the background.
     StartLoad(LoadPlan),
     /// How many exchanges a load has completed so far.
@@ -125,6 +129,8 @@ pub enum Answer {
     Done,
     /// A connection is open.
     Opened(Opened),
+    /// What came of each aim, in their order.
+    Reached(Vec<Met>),
     /// A load runs under this number.
     LoadStarted(u32),
     /// How much a load has done so far.
