@@ -67,7 +67,7 @@ impl Requests {
         Ok(())
     }
 
-    /// Whether the server answers.
+    /// Whether the server answers and can give Services their addresses.
     pub(super) fn ready(&self) -> Result<()> {
         let client = self.client()?;
         // The namespace is made by the server itself once it is up.
@@ -75,6 +75,18 @@ impl Requests {
         self.run(async move {
             let (api, name) = find(&client, &name)?;
             api.get(&name).await?;
+            // Where it has been before that is there at once, but what it gives addresses from is not.
+            let service = json!({
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": { "name": "none", "namespace": "default" },
+                "spec": { "ipFamilyPolicy": "RequireDualStack", "ports": [{ "port": 80 }] },
+            });
+            let only_tried = PostParams {
+                dry_run: true,
+                ..PostParams::default()
+            };
+            api.create(&only_tried, &serde_json::from_value(service)?).await?;
             Ok(())
         })
     }
