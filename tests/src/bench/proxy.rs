@@ -53,15 +53,23 @@ impl Proxy {
         }
     }
 
-    /// Waits until it says that it has programmed what there is, and looks whether the last Service is there.
+    /// Waits until it says that it has programmed what there is.
+    ///
+    /// # Errors
+    /// When it ends, or is not ready in time: with the end of its log.
+    pub fn ready(&mut self) -> Result<()> {
+        match self {
+            Self::KubeProxy(proxy) => proxy.synced(),
+            Self::Fairlead(agent) => agent.ready(),
+        }
+    }
+
+    /// Waits until it is [`Proxy::ready`], and looks whether the last Service is there.
     ///
     /// # Errors
     /// When it ends, is not ready in time, or the Service is missing: with the end of its log.
     pub fn complete(&mut self, node: &Node, objects: Objects) -> Result<()> {
-        match self {
-            Self::KubeProxy(proxy) => proxy.synced()?,
-            Self::Fairlead(agent) => agent.ready()?,
-        }
+        self.ready()?;
         let last = objects.count() - 1;
         ensure!(
             self.lists(node, last)?,

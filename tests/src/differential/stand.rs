@@ -14,6 +14,7 @@ use crate::agent::{Agent, SocketLb};
 use crate::apiserver::{ApiServer, Door};
 use crate::bench::host::Host;
 use crate::bench::kube_proxy::KubeProxy;
+use crate::bench::proxy::Proxy;
 use crate::cluster::{Node, World};
 use crate::peer::Transport;
 use crate::plan::Ip;
@@ -26,13 +27,6 @@ pub enum Whose {
     KubeProxy(Against),
     /// Of Fairlead.
     Fairlead,
-}
-
-/// The proxy of one node.
-#[derive(Debug)]
-enum Proxy {
-    KubeProxy(KubeProxy),
-    Fairlead(Agent),
 }
 
 /// Two nodes with their pods and proxies. Dropping it removes every trace.
@@ -88,10 +82,15 @@ impl Stand {
     /// When one does not get ready: then with the end of its log.
     pub fn restart(&mut self, settings: &Map<String, Value>, api: &ApiServer) -> Result<()> {
         for mut proxy in self.proxies.drain(..) {
-            proxy.end()?;
+            match &mut proxy {
+                Proxy::KubeProxy(proxy) => proxy.crash()?,
+                Proxy::Fairlead(agent) => agent.stop()?,
+            }
         }
         for node in &self.world.nodes {
-            self.proxies.push(Proxy::begin(self.whose, node, settings, api)?);
+            let mut proxy = proxy(self.whose, node, settings, api)?;
+            proxy.begin()?;
+            self.proxies.push(proxy);
         }
         for proxy in &mut self.proxies {
             proxy.ready().with_context(|| self.whose.title())?;
@@ -121,39 +120,19 @@ impl Stand {
     }
 }
 
-impl Proxy {
-    fn begin(whose: Whose, node: &Node, settings: &Map<String, Value>, api: &ApiServer) -> Result<Self> {
-        let mut proxy = match whose {
-            Whose::KubeProxy(against) => {
-                let proxy = KubeProxy::of(node, against.mode(), &api.kubeconfig())?;
-                proxy.configure(settings)?;
-                Self::KubeProxy(proxy)
-            }
-            Whose::Fairlead => {
-                let agent = Agent::of(node, SocketLb::Auto, &[]).configured(&configuration(node, settings)?);
-                Self::Fairlead(agent.following(api.kubeconfig()))
-            }
-        };
-        match &mut proxy {
-            Self::KubeProxy(proxy) => proxy.begin()?,
-            Self::Fairlead(agent) => agent.begin()?,
+/// The proxy of a node, not started.
+fn proxy(whose: Whose, node: &Node, settings: &Map<String, Value>, api: &ApiServer) -> Result<Proxy> {
+    Ok(match whose {
+        Whose::KubeProxy(against) => {
+            let proxy = KubeProxy::of(node, against.mode(), &api.kubeconfig())?;
+            proxy.configure(settings)?;
+            Proxy::KubeProxy(proxy)
         }
-        Ok(proxy)
-    }
-
-    fn ready(&mut self) -> Result<()> {
-        match self {
-            Self::KubeProxy(proxy) => proxy.synced(),
-            Self::Fairlead(agent) => agent.ready(),
+        Whose::Fairlead => {
+            let agent = Agent::of(node, SocketLb::Auto, &[]).configured(&configuration(node, settings)?);
+            Proxy::Fairlead(agent.following(api.kubeconfig()))
         }
-    }
-
-    fn end(&mut self) -> Result<()> {
-        match self {
-            Self::KubeProxy(proxy) => proxy.crash(),
-            Self::Fairlead(agent) => agent.stop(),
-        }
-    }
+    })
 }
 
 /// What kubelet or a CNI does for kube-proxy's sake, and what dialling this often needs.
