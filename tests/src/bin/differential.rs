@@ -54,17 +54,8 @@ fn main() -> ExitCode {
 fn compare(plan: Plan) -> Result<Outcome> {
     clean_up_on_interrupt("removing the namespaces", remove_own_worlds)?;
     let outcome = run(plan, |line| println!("{line}"))?;
-    for found in &outcome.found {
-        println!(
-            "\n{} probes like this, {}:\n{}",
-            found.count, found.settings, found.difference
-        );
-        for object in found.drawn.objects() {
-            println!("{object}");
-        }
-    }
     println!(
-        "\nseed {}, {:?}: {} Services, {} probes, {} kinds of differences",
+        "seed {}, {:?}: {} Services, {} probes, {} kinds of differences",
         plan.seed,
         plan.against,
         outcome.cases,
