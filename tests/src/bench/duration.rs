@@ -39,9 +39,8 @@ pub(super) fn of(options: &Options, results: &Results) -> Expected {
     let mut expected = Expected::default();
     for block in options.blocks() {
         let peers = run::there(&block, options, results);
-        let is_left = |subject| results.series.iter().all(|series| series.subject != subject);
         let mut tasks = options.tasks(&block);
-        tasks.retain(|task| is_left(task.subject(&block)));
+        tasks.retain(|task| !run::is_measured(*task, &task.subject(&block), &peers, results));
         let samples = u32::try_from(run::samples(&tasks, &peers)).unwrap_or(u32::MAX);
         expected.loads += (SAMPLE + AROUND) * samples;
         if !tasks.is_empty() {
@@ -179,6 +178,7 @@ mod tests {
                 rounds: 7,
                 sample_ms: 1000,
                 seed: 0,
+                repeated: 0,
                 complete: false,
             },
             peers: options.peers.iter().map(entrant).collect(),
@@ -202,7 +202,9 @@ mod tests {
         let (mut results, block) = (begun(&options), options.blocks()[0]);
         let all = of(&options, &results).loads;
         let subject = options.tasks(&block)[0].subject(&block);
-        results.add(&subject, &Metric::higher("rate", "1/s"), "direct", 1.0);
+        for peer in run::there(&block, &options, &results) {
+            results.add(&subject, &Metric::higher("rate", "1/s"), peer.name(), 1.0);
+        }
         assert!(of(&options, &results).loads < all);
     }
 

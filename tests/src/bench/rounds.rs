@@ -15,8 +15,8 @@ use super::progress::Progress;
 use super::stand::Stand;
 use crate::measure::results::{Metric, Results, Subject};
 
-/// Measures one task of all stands and adds the samples to the results. Stands that fail drop out of the list; returns
-/// whose they were, and why.
+/// Measures one task of all stands and adds the samples to the results. A sample that fails is taken once more; stands of
+/// which that fails, too, drop out of the list; returns whose they were, and why.
 pub(super) fn measure(
     task: Task,
     subject: &Subject,
@@ -38,7 +38,12 @@ pub(super) fn measure(
                 continue;
             }
             progress.measuring(subject, stands[at].plan.peer);
-            match sample(task, &stands[at], &ends[at]) {
+            let sampled = sample(task, &stands[at], &ends[at]).or_else(|error| {
+                progress.tell(&format!("{} again, {subject}: {error:#}", stands[at].plan.peer));
+                results.run.repeated += 1;
+                sample(task, &stands[at], &ends[at])
+            });
+            match sampled {
                 Ok(values) if round > 0 => taken[at].push(values),
                 Ok(_) => {}
                 Err(error) => failures.push((at, error.context(subject.to_string()))),

@@ -18,7 +18,7 @@ use super::{control, duration, kube_proxy, per_packet, pin, proof, rounds, track
 use crate::apiserver::ApiServer;
 use crate::cluster::remove_own_worlds;
 use crate::interrupt::clean_up_on_interrupt;
-use crate::measure::results::{Entrant, Kind, Results, Run, SCHEMA, State};
+use crate::measure::results::{Entrant, Kind, Results, Run, SCHEMA, State, Subject};
 use crate::measure::{findings, machine, report};
 
 /// Measures what is asked for and writes the report; says whether everything that should have a row has one.
@@ -71,11 +71,17 @@ pub fn run(options: &Options) -> Result<bool> {
 
 /// An unfinished run of the same command in the same folder, or a new one.
 fn begun(options: &Options) -> Result<Results> {
-    if let Ok(earlier) = Results::load(&options.file())
+    if let Ok(mut earlier) = Results::load(&options.file())
         && !earlier.run.complete
         && earlier.run.command == options.command
     {
         println!("going on with the run in {}", options.out.display());
+        // They may not fail again.
+        for peer in &mut earlier.peers {
+            if matches!(peer.state, State::Failed(_)) {
+                peer.state = State::Measured;
+            }
+        }
         return Ok(earlier);
     }
     let began = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
@@ -89,6 +95,7 @@ fn begun(options: &Options) -> Result<Results> {
             rounds: ROUNDS,
             sample_ms: u64::try_from(SAMPLE.as_millis())?,
             seed: began,
+            repeated: 0,
             complete: false,
         },
         peers: options.peers.iter().map(|&peer| entrant(peer)).collect(),
@@ -191,19 +198,33 @@ pub(super) fn samples(tasks: &[Task], peers: &[Peer]) -> u64 {
     tasks.iter().map(|task| task.samples(peers)).sum()
 }
 
-/// The tasks of a block that have no samples yet.
-fn left(block: Block, options: &Options, results: &Results, progress: &mut Progress) -> Vec<Task> {
+/// The tasks of a block that have no samples yet. One of which some peer has none is done again with all of them: samples
+/// of different rounds are not compared.
+fn left(block: Block, options: &Options, results: &mut Results, progress: &mut Progress) -> Vec<Task> {
     let peers = there(&block, options, results);
     let mut tasks = options.tasks(&block);
     tasks.retain(|task| {
         let subject = task.subject(&block);
-        let done = results.series.iter().any(|series| series.subject == subject);
+        let done = is_measured(*task, &subject, &peers, results);
         if done {
             progress.skip(task.samples(&peers));
+        } else {
+            results.forget(&subject);
         }
         !done
     });
     tasks
+}
+
+/// Whether there are samples of everybody.
+pub(super) fn is_measured(task: Task, subject: &Subject, peers: &[Peer], results: &Results) -> bool {
+    let of_task: Vec<_> = results
+        .series
+        .iter()
+        .filter(|series| series.subject == *subject)
+        .collect();
+    let has = |peer: &Peer| of_task.iter().all(|series| !series.samples(peer.name()).is_empty());
+    !of_task.is_empty() && peers.iter().filter(|peer| task.is_for(**peer)).all(has)
 }
 
 /// Measures the agents one after the other.

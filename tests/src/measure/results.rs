@@ -51,6 +51,9 @@ pub struct Run {
     pub sample_ms: u64,
     /// What decides the order within each round.
     pub seed: u64,
+    /// Samples that failed and were taken a second time, with success or without.
+    #[serde(default)]
+    pub repeated: u32,
     /// Whether everything that was planned is there.
     pub complete: bool,
 }
@@ -193,6 +196,12 @@ impl Results {
         if let Some(entrant) = self.peers.iter_mut().find(|entrant| entrant.name == peer) {
             entrant.state = state;
         }
+    }
+
+    /// Removes all that was measured of a subject.
+    pub fn forget(&mut self, subject: &Subject) {
+        self.series.retain(|series| series.subject != *subject);
+        self.profiles.retain(|profile| profile.subject != *subject);
     }
 
     /// Adds a sample of a peer.

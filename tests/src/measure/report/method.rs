@@ -23,8 +23,8 @@ fn measured(results: &Results) -> Vec<String> {
             "Every peer has namespaces of its own, alike for all; all stand and are programmed at the same time. Agents \
              of those that are not being measured are stopped. {} rounds were measured; a round measures every peer \
              once, in an order drawn anew for each round (seed {}); what warms up is not counted. A sample of a load \
-             takes {} ms.",
-            run.rounds, run.seed, run.sample_ms
+             takes {} ms; one that fails is taken once more ({} were).",
+            run.rounds, run.seed, run.sample_ms, run.repeated
         ),
         "A peer counts only after it was proved that its rules carry the traffic and that no other peer's are there."
             .to_owned(),

@@ -118,6 +118,7 @@ fn empty(rounds: u32) -> Results {
             rounds,
             sample_ms: 1000,
             seed: 7,
+            repeated: 0,
             complete: true,
         },
         peers: PEERS.iter().map(peer).collect(),
