@@ -5,6 +5,7 @@ pub mod netlink;
 pub mod links;
 pub mod addresses;
 pub mod ports;
+mod sockets;
 pub mod netns;
 pub mod watch;
 pub mod flows;

@@ -18,7 +18,7 @@ pub struct Message {
     pub payload: Vec<u8>,
 }
 
-/// A socket of `NETLINK_ROUTE` in the thread's network namespace.
+/// A netlink socket in the thread's network namespace.
 pub struct Netlink {
     socket: Socket,
     sequence: u32,
@@ -39,12 +39,20 @@ const ATTEMPTS: u32 = 4;
 const RECEIVE_BUFFER: usize = 1 << 20;
 
 impl Netlink {
-    /// Opens a socket that hears of the given groups (`RTMGRP_...`).
+    /// Opens a socket of `NETLINK_ROUTE` that hears of the given groups (`RTMGRP_...`).
     ///
     /// # Errors
     /// The kernel's.
     pub fn open(groups: u32) -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        Self::of(NETLINK_ROUTE, groups)
+    }
+
+    /// The same of another part of the kernel.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn of(protocol: isize, groups: u32) -> io::Result<Self> {
+        let mut socket = Socket::new(protocol)?;
         if groups != 0 {
             // Without the privilege for more, the default size stays.
             socket.set_rx_buf_sz(RECEIVE_BUFFER).unwrap_or_default();

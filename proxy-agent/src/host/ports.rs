@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fs, ops::RangeInclusive};
 
+use super::sockets;
+
 /// What the node itself uses ports for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortFacts {
@@ -93,28 +95,33 @@ fn size(range: &RangeInclusive<u16>) -> u32 {
 /// Reads what the process's network namespace uses ports for. What cannot be read is taken to be as after a start.
 #[must_use]
 pub fn read() -> PortFacts {
-    let file = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let mut listening = BTreeSet::new();
-    for (path, is_listening) in [
-        ("/proc/thread-self/net/tcp", is_tcp_listener as fn(&str) -> bool),
-        ("/proc/thread-self/net/tcp6", is_tcp_listener),
-        ("/proc/thread-self/net/udp", |_| true),
-        ("/proc/thread-self/net/udp6", |_| true),
-    ] {
-        listening.extend(
-            file(path)
-                .lines()
-                .skip(1)
-                .filter(|line| is_listening(line))
-                .filter_map(local_port),
-        );
-    }
     PortFacts {
         local: local_range(&file("/proc/sys/net/ipv4/ip_local_port_range"))
             .unwrap_or_else(|| PortFacts::default().local),
         reserved: ranges(&file("/proc/sys/net/ipv4/ip_local_reserved_ports")),
-        listening,
+        listening: sockets::ports().map_or_else(|_| listed(), |ports| ports.into_iter().collect()),
     }
+}
+
+fn file(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// The same for a kernel that cannot be asked for sockets: it takes a while where there are many connections.
+fn listed() -> BTreeSet<u16> {
+    let files = [
+        ("/proc/thread-self/net/tcp", is_tcp_listener as fn(&str) -> bool),
+        ("/proc/thread-self/net/tcp6", is_tcp_listener),
+        ("/proc/thread-self/net/udp", |_| true),
+        ("/proc/thread-self/net/udp6", |_| true),
+    ];
+    let mut listening = BTreeSet::new();
+    for (path, is_listening) in files {
+        let text = file(path);
+        let sockets = text.lines().skip(1).filter(|line| is_listening(line));
+        listening.extend(sockets.filter_map(local_port));
+    }
+    listening
 }
 
 /// The fourth field is the state; 0A is LISTEN.
