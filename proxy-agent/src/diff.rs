@@ -236,6 +236,7 @@ mod tests {
                 kind: FrontendKind::ClusterIp,
             }],
             flags: policy::EXTERNAL_LOCAL,
+            source_ranges: Vec::new(),
             affinity_seconds: 0,
             endpoints: endpoints
                 .iter()

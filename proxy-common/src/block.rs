@@ -78,6 +78,12 @@ pub mod policy {
     /// The service has a usable endpoint on some node, even if no view holds one: an empty local view then drops
     /// instead of refusing.
     pub const ANY_ENDPOINT: u32 = 4;
+    /// Not everybody may use the service's load-balancer addresses: `NETWORKS` says who may.
+    pub const SOURCE_RANGES: u32 = 8;
+    /// The node itself may, if not everybody may.
+    pub const NODE_ADMITTED: u32 = 16;
+    /// `externalTrafficPolicy: Local` is for pods and the node itself as for everybody else.
+    pub const NO_EXCEPTIONS: u32 = 32;
 }
 
 /// Which endpoints a client may be sent to.

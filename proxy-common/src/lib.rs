@@ -9,6 +9,7 @@
 pub mod family;
 pub mod net;
 pub mod frontend;
+pub mod network;
 pub mod block;
 pub mod endpoint;
 pub mod flow;

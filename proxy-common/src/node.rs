@@ -59,6 +59,8 @@ pub mod node_flag {
     pub const SOCKETS_UNCOVERED: u32 = 32;
     /// Sockets of every namespace are served.
     pub const SOCKETS_ALL: u32 = 64;
+    /// Packets to addresses of services at which no service answers are refused or dropped: `NETWORKS` says which.
+    pub const REFUSES_UNANSWERED: u32 = 128;
 }
 
 /// Bits of a value of `NODE_ADDRESSES`: the key is an address of this node.

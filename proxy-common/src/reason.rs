@@ -72,6 +72,8 @@ reasons! {
     IcmpUnrelated = 19,
     /// The socket belongs to a network namespace whose edge translates its packets.
     Covered = 20,
+    /// Not everybody may use the service's load-balancer addresses, and the socket has no address yet: its packets will be looked at.
+    SourceUnknown = 21,
     /// The service has no endpoint: the sender is told.
     NoEndpoint = 32,
     /// The service has endpoints, but none on this node where its policy wants one.
@@ -94,6 +96,12 @@ reasons! {
     RejectLimited = 41,
     /// A flow's key could not be deleted; the next flow that needs it takes it. Counted for the table, not for a packet.
     KeyLeftBehind = 42,
+    /// A service has the address, but none of its ports is this one: the sender is told, unless it sent a ping.
+    UnknownPort = 43,
+    /// The address is one that services get, and no service has it.
+    UnknownAddress = 44,
+    /// The sender is not among those that may use the service's load-balancer addresses.
+    SourceNotAdmitted = 45,
 }
 
 impl Reason {

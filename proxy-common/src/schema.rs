@@ -1,7 +1,8 @@
 //! The maps: name, kind, capacity. This is the only list of them.
 //!
 //! Maps that hold truth are preallocated: an insert must not fail because memory is short at that moment. `SOCKETS` is
-//! socket storage and lives with its sockets; `FRAGMENTS` may forget.
+//! socket storage and lives with its sockets; `FRAGMENTS` may forget; of `NETWORKS`, which only the agent writes, the
+//! kernel has no other kind, and what fails there is tried again.
 
 /// What kind of map it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +11,8 @@ pub enum MapKind {
     Hash,
     /// `BPF_MAP_TYPE_LRU_HASH`.
     LruHash,
+    /// `BPF_MAP_TYPE_LPM_TRIE`: the longest prefix counts. The kernel has it without preallocation only.
+    Trie,
     /// `BPF_MAP_TYPE_ARRAY`.
     Array,
     /// `BPF_MAP_TYPE_ARRAY` with `BPF_F_MMAPABLE`.
@@ -49,6 +52,10 @@ maps! {
     FRONTENDS_V4: Hash[131_072];
     /// The same for IPv6.
     FRONTENDS_V6: Hash[131_072];
+    /// Networks that decide about packets: `NetworkKey<V4>` -> `Rule`.
+    NETWORKS_V4: Trie[262_144];
+    /// The same for IPv6.
+    NETWORKS_V6: Trie[262_144];
     /// Service number -> flip word: u32 -> u64.
     SERVICES: MappedArray[131_072];
     /// The arena of blocks: u32 -> `Cell`.

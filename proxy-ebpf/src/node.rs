@@ -7,6 +7,7 @@ use proxy_common::{
     fragment::{FragmentKey, FragmentPorts},
     frontend::{Frontend, FrontendKey},
     net::Tuple,
+    network::Rule,
     node::{Device, NodeConfig},
     phase::Answer,
 };
@@ -28,6 +29,8 @@ pub trait Tables<F: Family> {
     fn frontend(&self, key: &FrontendKey<F>) -> Option<Frontend>;
     /// `TARGETS`: whether some service has this endpoint.
     fn is_target(&self, key: &FrontendKey<F>) -> bool;
+    /// `NETWORKS`: what the longest prefix of an address says in a scope.
+    fn rule(&self, scope: u32, address: &F::Address) -> Option<Rule>;
     /// `SERVICES`: the flip word, read once and whole.
     fn flip_word(&self, service: u32) -> FlipWord;
     /// `ENDPOINTS`.

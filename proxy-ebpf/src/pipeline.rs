@@ -3,7 +3,6 @@
 //! The functions marked `inline(never)` are the steps: each has the stack for itself.
 
 use proxy_common::{
-    block::View,
     family::Family,
     flow::{FlowKey, FlowRecord, flag},
     frontend::{FrontendKey, FrontendKind},
@@ -19,10 +18,10 @@ use crate::{
     node::{Node, Tables},
     parse::{self, Packet, Parse, Segment, icmp},
     rewrite::{self, Plan},
-    select::{self, Candidates, policy},
-    service::{self, Dialled},
+    select::{self, Decision, policy},
+    service,
     track::{self, Flow, Opening},
-    verdict::Verdict,
+    verdict::{Action, Verdict},
     work::{Binding, Work},
 };
 
@@ -80,6 +79,7 @@ pub fn ingress<F: Parse>(
         Step::Icmp if work.bridged => Verdict::pass(Reason::OtherHost),
         Step::Icmp => match quoted(frame, work).and_then(|()| enter_error(node, work)) {
             Ok(()) => rewrite_error(frame, work),
+            Err(verdict) if verdict == Verdict::pass(Reason::IcmpQuery) => query(node, &work.header.destination),
             Err(verdict) => verdict,
         },
     }
@@ -231,21 +231,6 @@ fn wire_direction<F: Family>(record: &FlowRecord<F>, tuple: &Tuple<F>) -> Option
     }
 }
 
-/// What a new flow would get: the service, the candidates among its endpoints, and whether it is masqueraded.
-#[derive(Clone, Copy, Debug)]
-pub struct Decision {
-    /// The service that was dialled.
-    pub dialled: Dialled,
-    /// The endpoints to choose from, in the order in which they are tried.
-    pub candidates: Candidates,
-    /// The view that they are of.
-    pub view: View,
-    /// Whether the backend must see an address of the node.
-    pub masquerade: bool,
-    /// The generation of the block.
-    pub generation: u32,
-}
-
 /// Decides on a packet that would open a flow. Nothing is written, so `explain` can ask.
 ///
 /// # Errors
@@ -258,25 +243,25 @@ pub fn decide<F: Family>(
     interface: u32,
     tuple: &Tuple<F>,
 ) -> Result<Decision, Verdict> {
-    let (source, destination) = (tuple.source, tuple.destination);
-    let dialled = service::lookup(node, destination, tuple.protocol).ok_or(Verdict::pass(Reason::NoService))?;
+    let source = &tuple.source.address;
+    let Some(dialled) = service::lookup(node, tuple.destination, tuple.protocol) else {
+        let verdict = service::unanswered(node, config, &tuple.destination.address);
+        // Nobody is told who may not be told.
+        let is_refusal = verdict.action() == Action::Reject;
+        return Err(if is_refusal && is_bad_source(node, tuple) {
+            Verdict::pass(Reason::BadSource)
+        } else {
+            verdict
+        });
+    };
     if is_bad_source(node, tuple) {
         return Err(Verdict::pass(Reason::BadSource));
     }
     if dialled.kind == FrontendKind::NodePort && node.has_udp_socket(tuple) {
         return Err(Verdict::pass(Reason::LocalSocket));
     }
-    let block = select::block(node, dialled.service)?;
-    let sender = policy::sender(node, config, interface, &source.address);
-    let treatment = policy::treatment(dialled.kind, &block.header, config, sender);
-    let candidates = block.candidates(treatment.view, node)?;
-    Ok(Decision {
-        dialled,
-        candidates,
-        view: treatment.view,
-        masquerade: treatment.masquerade,
-        generation: block.generation(),
-    })
+    let sender = policy::sender(node, config, interface, source);
+    select::decide(node, config, dialled, sender, Some(source))
 }
 
 /// An address that no packet from a device may have as its source, or that is a service's, this node's, or the
@@ -394,6 +379,20 @@ fn rewrite_segment<F: Parse>(
 fn quoted<F: Parse>(frame: &mut impl Frame, work: &mut Work<F>) -> Result<(), Verdict> {
     work.error = icmp::error(frame, &work.header).map_err(Verdict::pass)?;
     Ok(())
+}
+
+/// A ping, or another message that is about no packet. No service answers it: where what no service answers shall not be
+/// passed on, it vanishes.
+#[inline(never)]
+pub fn query<F: Parse, N: Node<F>>(node: &N, to: &F::Address) -> Verdict {
+    let pass = Verdict::pass(Reason::IcmpQuery);
+    let Some(config) = node.config() else { return pass };
+    let verdict = service::unanswered(node, config, to);
+    match verdict.action() {
+        Action::Reject => Verdict::drop(Reason::UnknownPort),
+        Action::Drop => verdict,
+        Action::Pass | Action::Translate => pass,
+    }
 }
 
 /// An error comes in about a packet that has left this node: what it quotes is what `egress` made of it.

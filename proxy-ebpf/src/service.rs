@@ -4,10 +4,12 @@ use proxy_common::{
     family::Family,
     frontend::{Frontend, FrontendKey, FrontendKind},
     net::{Peer, Port, Protocol},
-    node::address_flag,
+    network::{Rule, UNANSWERED},
+    node::{NodeConfig, address_flag, node_flag},
+    reason::Reason,
 };
 
-use crate::node::Tables;
+use crate::{node::Tables, verdict::Verdict};
 
 /// A service, and what kind of its addresses was dialled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,25 @@ pub fn lookup<F: Family>(node: &impl Tables<F>, peer: Peer<F>, protocol: Protoco
         return None;
     }
     at_node_port(node, peer.port, protocol)
+}
+
+/// What becomes of a packet to an address at which no service answers. One that is this node's own is the node's affair.
+#[inline(always)]
+pub fn unanswered<F: Family>(node: &impl Tables<F>, config: &NodeConfig<F>, address: &F::Address) -> Verdict {
+    let pass = Verdict::pass(Reason::NoService);
+    if config.flags & node_flag::REFUSES_UNANSWERED == 0 {
+        return pass;
+    }
+    let verdict = match node.rule(UNANSWERED, address) {
+        Some(Rule::REFUSE) => Verdict::reject(Reason::UnknownPort),
+        Some(Rule::DROP) => Verdict::drop(Reason::UnknownAddress),
+        Some(_) | None => return pass,
+    };
+    if node.own_address(address).is_some() {
+        pass
+    } else {
+        verdict
+    }
 }
 
 /// The service that has a node port, wherever it is dialled.

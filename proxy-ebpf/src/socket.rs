@@ -15,10 +15,7 @@ use proxy_common::{
 
 use crate::{
     node::{Clock, Entropy, Tables},
-    select::{
-        self, Endpoint,
-        policy::{self, Sender},
-    },
+    select::{self, Endpoint, policy::Sender},
     service::{self, Dialled},
     verdict::{Action, Verdict},
 };
@@ -69,7 +66,7 @@ pub fn dial<F: Family>(
         return Answer::Leave(Reason::Covered as u8);
     }
     let Some(dialled) = lookup(node, config, socket, is_host, peer, protocol) else {
-        return Answer::Leave(Reason::NoService as u8);
+        return answer(service::unanswered(node, config, &peer.address));
     };
     let now = node.now();
     if protocol == Protocol::Udp
@@ -93,14 +90,18 @@ pub fn dial<F: Family>(
             remember(socket, now, peer, &endpoint);
             Answer::Translate(endpoint.peer)
         }
-        Err(verdict) => {
-            let reason = verdict.reason_number();
-            match verdict.action() {
-                Action::Reject => Answer::Refuse(reason),
-                Action::Drop => Answer::Unreachable(reason),
-                Action::Pass | Action::Translate => Answer::Leave(reason),
-            }
-        }
+        Err(verdict) => answer(verdict),
+    }
+}
+
+/// What becomes of a call that goes to no backend.
+#[inline(always)]
+fn answer<F: Family>(verdict: Verdict) -> Answer<F> {
+    let reason = verdict.reason_number();
+    match verdict.action() {
+        Action::Reject => Answer::Refuse(reason),
+        Action::Drop => Answer::Unreachable(reason),
+        Action::Pass | Action::Translate => Answer::Leave(reason),
     }
 }
 
@@ -158,15 +159,14 @@ fn choose<F: Family>(
     is_host: bool,
     dialled: Dialled,
 ) -> Result<Endpoint<F>, Verdict> {
-    let block = select::block(node, dialled.service)?;
     let detects = config.flags & (node_flag::DETECT_NETWORK | node_flag::DETECT_DEVICE) != 0;
     let sender = match (is_host, detects) {
         (true, _) => Sender::Host,
         (false, true) => Sender::Pod,
         (false, false) => Sender::Other,
     };
-    let view = policy::treatment(dialled.kind, &block.header, config, sender).view;
-    block.candidates(view, node)?.endpoint(node, 0)
+    let decision = select::decide(node, config, dialled, sender, None)?;
+    decision.candidates.endpoint(node, 0)
 }
 
 #[inline(always)]

@@ -9,3 +9,4 @@ mod refusals;
 mod outage;
 mod scale;
 mod scales;
+mod differential;

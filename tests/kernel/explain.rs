@@ -76,16 +76,22 @@ fn a_local_policy_leaves_only_local_endpoints() {
 }
 
 #[rstest]
-#[case::no_service(["10.244.1.77", "8.8.8.8:53"], "udp", "NoService")]
-#[case::another_protocol(["10.244.1.77", "10.96.0.80:80"], "udp", "NoService")]
-#[case::another_port(["10.244.1.77", "10.96.0.80:81"], "tcp", "NoService")]
-#[case::node_port_at_a_foreign_address(["203.0.113.9", "192.168.0.9:30080"], "tcp", "NoService")]
-#[case::spoofed(["10.96.0.80:80", "10.96.0.90:9000"], "tcp", "BadSource")]
-fn what_is_none_of_ours_passes(#[case] words: [&str; 2], #[case] protocol: &str, #[case] reason: &str) {
+#[case::no_service(["10.244.1.77", "8.8.8.8:53"], "udp", "pass", "NoService")]
+#[case::another_protocol(["10.244.1.77", "10.96.0.80:80"], "udp", "reject", "UnknownPort")]
+#[case::another_port(["10.244.1.77", "10.96.0.80:81"], "tcp", "reject", "UnknownPort")]
+#[case::another_port_from_the_node(["192.168.0.2", "10.96.0.80:81"], "tcp", "reject", "UnknownPort")]
+#[case::node_port_at_a_foreign_address(["203.0.113.9", "192.168.0.9:30080"], "tcp", "pass", "NoService")]
+#[case::spoofed(["10.96.0.80:80", "10.96.0.90:9000"], "tcp", "pass", "BadSource")]
+fn what_is_none_of_ours_goes_to_no_endpoint(
+    #[case] words: [&str; 2],
+    #[case] protocol: &str,
+    #[case] verdict: &str,
+    #[case] reason: &str,
+) {
     let answer = explain(&[words[0], words[1], "-p", protocol]);
     assert_eq!(
         (answer["verdict"].as_str(), answer["reason"].as_str()),
-        (Some("pass"), Some(reason)),
+        (Some(verdict), Some(reason)),
         "{answer:#}"
     );
     assert_eq!(

@@ -84,7 +84,7 @@ impl Kernel {
         let Some(reason) = reason else {
             bail!("counted under {counted:?} at {hook:?}")
         };
-        if reason == Reason::NoEndpoint && ran.as_ref().is_err_and(is_other_sum) {
+        if matches!(reason, Reason::NoEndpoint | Reason::UnknownPort) && ran.as_ref().is_err_and(is_other_sum) {
             // A refusal is cut to its quote, upon which the kernel gives up the card's sum; the test-run compares it all
             // the same. Nothing was remembered of the packet, so it can be put through again.
             ran = self.run(&program, interface, wire, false);

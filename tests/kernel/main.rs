@@ -10,6 +10,7 @@ mod fixture;
 mod verifier;
 mod cost;
 mod rows;
+mod distribution;
 mod parity;
 mod twin;
 mod attach;

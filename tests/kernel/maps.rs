@@ -61,6 +61,7 @@ fn service(family: FamilyKind, number: u32, endpoints: u32) -> (ServicePortId, O
             kind: FrontendKind::ClusterIp,
         }],
         flags: 0,
+        source_ranges: Vec::new(),
         affinity_seconds: 0,
         endpoints: (0..endpoints).map(endpoint).collect(),
     };
@@ -81,6 +82,7 @@ fn services(count: u32) -> Changes {
         services: both.collect(),
         node: Some(node),
         complete: true,
+        ..Changes::default()
     }
 }
 
@@ -149,8 +151,8 @@ fn a_full_map_fails_only_what_does_not_fit() {
         &mut path,
         &Changes {
             services: gone.collect(),
-            node: None,
             complete: true,
+            ..Changes::default()
         },
     );
     let again = services(20).services.into_iter().filter(|(id, _)| {
@@ -162,8 +164,8 @@ fn a_full_map_fails_only_what_does_not_fit() {
         &mut path,
         &Changes {
             services: again.collect(),
-            node: None,
             complete: true,
+            ..Changes::default()
         },
     );
 }
@@ -193,8 +195,8 @@ fn time_of_one(path: &mut KernelPath, number: u32, endpoints: u32) -> Duration {
         path,
         &Changes {
             services: [change].into(),
-            node: None,
             complete: true,
+            ..Changes::default()
         },
     );
     begin.elapsed()
@@ -210,8 +212,8 @@ fn a_grace_period_lets_memory_be_used_again() {
         let change = service(FamilyKind::V4, 1, 1 + round % 3);
         applier.apply(&Changes {
             services: [change].into(),
-            node: None,
             complete: true,
+            ..Changes::default()
         });
     }
     assert!(applier.usage().cells > before + 10, "nothing is used again at once");

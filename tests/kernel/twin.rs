@@ -38,7 +38,7 @@ fn decided<F: TestFamily>(node: &MemoryNode<F>, interface: u32, wire: &Wire) -> 
     }
     let segment = match parse::packet::<F>(&MemoryFrame::new(wire)) {
         Ok(Packet::Segment(segment)) => segment,
-        Ok(Packet::Icmp(_)) => return plain(Verdict::pass(Reason::IcmpQuery), false),
+        Ok(Packet::Icmp(header)) => return plain(pipeline::query(node, &header.destination), false),
         Err(reason) => return plain(Verdict::pass(reason), false),
     };
     let known = track::find(node, &FlowKey::wire(&segment.tuple)).is_some();

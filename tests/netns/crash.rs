@@ -10,6 +10,7 @@ use bytemuck::Pod;
 use proxy_agent::apply::kernel::Access;
 use proxy_agent::apply::map::{Table, TableError, Words};
 use proxy_agent::apply::maps::{Dual, ServiceMaps};
+use proxy_agent::apply::networks::{NetworkTables, Networks};
 use proxy_common::family::{V4, V6};
 use proxy_common::frontend::FrontendKey;
 use tests::agent::{Agent, SocketLb};
@@ -216,12 +217,21 @@ impl Words for Dying<dyn Words> {
     }
 }
 
+fn table<K: Send + 'static, V: Send + 'static>(map: Box<dyn Table<K, V>>, power: &Power) -> Box<dyn Table<K, V>> {
+    let power = power.clone();
+    Box::new(Dying { map, power })
+}
+
+fn networks(networks: Networks, power: &Power) -> Result<Networks> {
+    let tables = networks.into_tables();
+    Ok(Networks::adopt(NetworkTables {
+        v4: table(tables.v4, power),
+        v6: table(tables.v6, power),
+    })?)
+}
+
 /// The maps of a writer that is killed when its power is spent.
-fn dying(maps: ServiceMaps, power: &Power) -> ServiceMaps {
-    fn table<K: Send + 'static, V: Send + 'static>(map: Box<dyn Table<K, V>>, power: &Power) -> Box<dyn Table<K, V>> {
-        let power = power.clone();
-        Box::new(Dying { map, power })
-    }
+fn dying(maps: ServiceMaps, power: &Power) -> Result<ServiceMaps> {
     fn dual<V: Pod + Send>(maps: Dual<V>, power: &Power) -> Dual<V> {
         Dual {
             v4: table::<FrontendKey<V4>, V>(maps.v4, power),
@@ -232,16 +242,17 @@ fn dying(maps: ServiceMaps, power: &Power) -> ServiceMaps {
         let power = power.clone();
         Box::new(Dying { map, power })
     };
-    ServiceMaps {
+    Ok(ServiceMaps {
         frontends: dual(maps.frontends, power),
         targets: dual(maps.targets, power),
+        networks: networks(maps.networks, power)?,
         services: words(maps.services),
         endpoints: words(maps.endpoints),
         state: words(maps.state),
         service_names: table(maps.service_names, power),
         endpoint_names: table(maps.endpoint_names, power),
         writes: 0,
-    }
+    })
 }
 
 #[test]
@@ -260,7 +271,7 @@ fn each_write_of_a_change_may_be_the_last_one() -> Result<()> {
     loop {
         let power = Power::for_writes(deaths);
         let maps = ServiceMaps::open(&maps_of(node), Access::Write)?;
-        let mut killed = Publisher::over(dying(maps, &power), grace()?)?;
+        let mut killed = Publisher::over(dying(maps, &power)?, grace()?)?;
         killed.publish(&sets[0])?;
         killed.settle()?;
         let survived = power.spend();

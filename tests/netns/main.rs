@@ -5,6 +5,7 @@ mod smoke;
 mod cluster_ip;
 mod node_port;
 mod external;
+mod answers;
 mod hairpin;
 mod udp;
 mod dual_stack;

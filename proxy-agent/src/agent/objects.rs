@@ -98,7 +98,8 @@ impl Objects {
         let changes = self.desired.pass(&self.model, touched, &mut self.refusals);
         self.stale = !changes.complete;
         let completes = changes.complete && !std::mem::replace(&mut self.complete, changes.complete);
-        (completes || !changes.services.is_empty() || changes.node.is_some()).then_some(changes)
+        let is_empty = changes.services.is_empty() && changes.addresses.is_empty() && changes.node.is_none();
+        (completes || !is_empty).then_some(changes)
     }
 
     /// How much was different in the last pass.

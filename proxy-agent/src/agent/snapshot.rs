@@ -37,6 +37,7 @@ pub fn snapshot(
     let mut all = Changes::default();
     while let Some(part) = objects.wanted() {
         all.services.extend(part.services);
+        all.addresses.extend(part.addresses);
         all.node = part.node.or(all.node);
         all.complete = part.complete;
     }

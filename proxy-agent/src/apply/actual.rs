@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use ipnet::IpNet;
 use proxy_common::{
     endpoint::serving,
     frontend::FrontendKind,
@@ -31,6 +32,8 @@ pub struct ServiceSlot {
     pub block: Option<Run>,
     /// The addresses that lead to it, sorted.
     pub frontends: Box<[(SocketKey, FrontendKind)]>,
+    /// The networks that may use its load-balancer addresses, if not everybody may.
+    pub source_ranges: Box<[IpNet]>,
     /// Its endpoints' numbers, those included that no longer serve.
     pub endpoints: Vec<u32>,
     /// Whether a change has named it since the agent started.
@@ -85,6 +88,7 @@ impl ServiceSlot {
             id,
             block: None,
             frontends: Box::default(),
+            source_ranges: Box::default(),
             endpoints: Vec::new(),
             named: false,
             wanted: true,

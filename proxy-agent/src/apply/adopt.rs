@@ -10,6 +10,7 @@ use proxy_common::{
     block::{BlockEntry, BlockHeader, FlipWord},
     endpoint::serving,
     frontend::{Frontend, FrontendKind},
+    network::UNANSWERED,
 };
 
 use super::{
@@ -52,6 +53,8 @@ pub enum Finding {
         /// What is right.
         actual: u32,
     },
+    /// Networks may use a service of a number that names none.
+    LostNetworks(u32),
     /// A service's block is not what its flip word says, or names endpoints that are not its own.
     Block {
         /// The service's number.
@@ -78,6 +81,7 @@ impl std::fmt::Display for Finding {
                     "address {key} is counted for {counted} endpoints and is that of {actual}"
                 )
             }
+            Finding::LostNetworks(number) => write!(f, "source ranges of number {number}, which is no service"),
             Finding::Block { service, why } => write!(f, "the block of service number {service} {why}"),
         }
     }
@@ -95,6 +99,8 @@ pub fn read(maps: &ServiceMaps) -> Result<Adopted, TableError> {
     let arena = read_blocks(maps, &mut actual, &mut findings);
     read_frontends(maps, &mut actual, &mut findings)?;
     check_targets(maps, &actual, &mut findings)?;
+    let is_lost = |scope: &u32| *scope != UNANSWERED && actual.service(*scope).is_none();
+    findings.extend(maps.networks.scopes().filter(is_lost).map(Finding::LostNetworks));
     let services = actual.services().map(|(number, _)| number).collect();
     let endpoints = actual.endpoints().map(|(number, _)| number).collect();
     Ok(Adopted {

@@ -13,6 +13,7 @@ use super::{
     map::{Table, TableError, Words},
     mapped::Mapped,
     maps::{Dual, ServiceMaps},
+    networks::{NetworkTables, Networks},
 };
 
 /// Plain data in the sense of both `bytemuck` and aya.
@@ -45,7 +46,7 @@ impl MapSource for PathBuf {
     }
 }
 
-/// A hash in the kernel.
+/// A hash in the kernel, or a trie: of a trie `get` finds the longest prefix.
 pub struct KernelHash<K: Pod, V: Pod> {
     name: &'static str,
     map: HashMap<MapData, Plain<K>, Plain<V>>,
@@ -156,6 +157,10 @@ impl ServiceMaps {
                 v4: Box::new(KernelHash::open(maps, &schema::TARGETS_V4)?),
                 v6: Box::new(KernelHash::open(maps, &schema::TARGETS_V6)?),
             },
+            networks: Networks::adopt(NetworkTables {
+                v4: Box::new(KernelHash::open(maps, &schema::NETWORKS_V4)?),
+                v6: Box::new(KernelHash::open(maps, &schema::NETWORKS_V6)?),
+            })?,
             services: words(maps, &schema::SERVICES, access)?,
             endpoints: words(maps, &schema::ENDPOINTS, access)?,
             state: words(maps, &schema::STATE, access)?,
@@ -210,8 +215,8 @@ fn failed(map: &'static str, error: MapError) -> TableError {
     let MapError::SyscallError(error) = error else {
         return shape(map, &error);
     };
-    if error.io_error.raw_os_error() == Some(libc::E2BIG) {
-        // What a hash says that has all the entries it was made for.
+    if matches!(error.io_error.raw_os_error(), Some(libc::E2BIG | libc::ENOSPC)) {
+        // What a hash and a trie say that have all the entries they were made for.
         return TableError::Full { map };
     }
     TableError::Kernel {

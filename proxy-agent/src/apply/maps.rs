@@ -12,6 +12,7 @@ use proxy_common::{
 use super::{
     key::SocketKey,
     map::{Table, TableError, Words},
+    networks::Networks,
 };
 
 /// A map of each family with the same values.
@@ -63,6 +64,8 @@ pub struct ServiceMaps {
     pub frontends: Dual<Frontend>,
     /// `TARGETS`.
     pub targets: Dual<u32>,
+    /// `NETWORKS`.
+    pub networks: Networks,
     /// `SERVICES`: one word a service.
     pub services: Box<dyn Words>,
     /// `ENDPOINTS`: four words a cell.
@@ -73,7 +76,7 @@ pub struct ServiceMaps {
     pub service_names: Box<dyn Table<u32, ServiceName>>,
     /// `ENDPOINT_NAMES`.
     pub endpoint_names: Box<dyn Table<u32, EndpointName>>,
-    /// How many writes were done through this value.
+    /// How many writes were done through this value, but for those to `networks`.
     pub writes: u64,
 }
 

@@ -11,6 +11,7 @@ pub mod mapped;
 pub mod memory;
 pub mod kernel;
 pub mod maps;
+pub mod networks;
 pub mod names;
 pub mod actual;
 pub mod arena;
@@ -27,7 +28,10 @@ mod tests;
 
 pub use path::KernelPath;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::IpAddr,
+};
 
 use self::{
     actual::Actual,
@@ -53,6 +57,8 @@ pub struct Applier {
     retired: VecDeque<(Ticket, Vec<Retired>)>,
     /// Endpoint numbers that wait for the last flow that names them.
     lingering: BTreeSet<u32>,
+    /// Addresses that are, or are no longer, services', and could not be written so far.
+    owed: BTreeMap<IpAddr, bool>,
     complete: bool,
 }
 
@@ -87,6 +93,8 @@ pub struct Report {
     pub removed: usize,
     /// What could not be brought into the maps, and why. What was there stays in force.
     pub failures: Vec<(ServicePortId, ApplyError)>,
+    /// Why not all addresses and networks of services are in the maps. They are to be tried again with the node's facts.
+    pub networks: Option<TableError>,
 }
 
 /// How full the maps are, and what waits.
@@ -136,6 +144,7 @@ impl Applier {
             grace,
             retired: VecDeque::new(),
             lingering,
+            owed: BTreeMap::new(),
             complete: false,
         };
         for finding in &findings {
@@ -161,9 +170,48 @@ impl Applier {
             Vec::new()
         };
         services.extend(unnamed.iter().map(|id| (id, None)));
+        self.owed.extend(&changes.addresses);
+        // Between an address's first and its last frontend nobody shall be refused who has a service to reach.
+        let gone = self.write_addresses(false);
         let report = self.pass(&services);
+        let come = self.write_addresses(true);
+        let networks = self.write_service_networks(changes, first_complete);
         self.reclaim();
-        report
+        Report {
+            networks: gone.and(come).and(networks).err(),
+            ..report
+        }
+    }
+
+    /// Addresses that have become services', or that are no longer. What fails is owed.
+    fn write_addresses(&mut self, is_service: bool) -> Result<(), TableError> {
+        let networks = &mut self.maps.networks;
+        let mut result = Ok(());
+        self.owed.retain(|address, wanted| {
+            if *wanted != is_service {
+                return true;
+            }
+            match networks.set_address(*address, is_service) {
+                Ok(()) => false,
+                Err(error) => {
+                    result = Err(error);
+                    true
+                }
+            }
+        });
+        result
+    }
+
+    /// The networks that services get their addresses from.
+    fn write_service_networks(&mut self, changes: &Changes, first_complete: bool) -> Result<(), TableError> {
+        let networks = &mut self.maps.networks;
+        if let Some(node) = &changes.node {
+            networks.set_service_networks(node.refused_networks())?;
+        }
+        if first_complete {
+            networks.forget_unnamed()?;
+        }
+        Ok(())
     }
 
     /// Frees what no program and no flow can be looking at any longer. To be called when a grace period is over and
@@ -177,7 +225,7 @@ impl Applier {
     #[must_use]
     pub fn usage(&self) -> Usage {
         Usage {
-            writes: self.maps.writes,
+            writes: self.maps.writes + self.maps.networks.writes(),
             services: self.service_numbers.taken(),
             endpoints: self.endpoint_numbers.taken(),
             cells: self.maps.cells() - self.arena.free(),
@@ -210,6 +258,7 @@ impl Applier {
                 Ok(())
             }
             Finding::Target { key, actual, .. } => self.maps.set_target(key, *actual),
+            Finding::LostNetworks(number) => self.maps.networks.keep(*number, |_, _| false),
             // The service has no sound block, so the first change that names it writes one.
             Finding::Block { .. } => Ok(()),
         }

@@ -292,6 +292,7 @@ fn flags(node: &DesiredNode, machine: &Machine, family: FamilyKind, has_network:
         (node.node_ports(family).loopback, node_flag::LOOPBACK_NODE_PORTS),
         (machine.socket_lb == SocketLb::Auto, node_flag::SOCKETS_UNCOVERED),
         (machine.socket_lb == SocketLb::All, node_flag::SOCKETS_ALL),
+        (node.mode.refuses_unknown_ports(), node_flag::REFUSES_UNANSWERED),
     ]
     .into_iter()
     .filter_map(|(is_set, flag)| is_set.then_some(flag))
@@ -473,7 +474,7 @@ mod tests {
         let contents = contents(&node(), &facts(), &MACHINE, &BTreeSet::new());
         let (v4, v6) = (contents.v4.config, contents.v6.config);
         assert_eq!((v4.pods.0, v4.pods_mask.0), ([10, 0, 0, 0], [255, 255, 0, 0]));
-        let sockets = node_flag::FIB_SOURCE | node_flag::SOCKETS_UNCOVERED;
+        let sockets = node_flag::FIB_SOURCE | node_flag::SOCKETS_UNCOVERED | node_flag::REFUSES_UNANSWERED;
         assert_eq!(
             v4.flags,
             sockets | node_flag::DETECT_NETWORK | node_flag::LOOPBACK_NODE_PORTS

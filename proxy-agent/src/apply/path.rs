@@ -304,6 +304,10 @@ impl DataPath for KernelPath {
             }));
         }
         let report = self.applier.apply(changes);
+        failures.extend(report.networks.map(|error| Failure {
+            of: Subject::Node,
+            reason: error.to_string(),
+        }));
         failures.extend(report.failures.into_iter().map(|(id, error)| Failure {
             of: Subject::Service(id),
             reason: error.to_string(),

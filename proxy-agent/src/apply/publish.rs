@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
 use proxy_common::{
     block::{BlockEntry, BlockHeader, FlipWord},
     frontend::FrontendKind,
     net::{Ip6, Port},
+    network::Rule,
 };
 
 use super::{
@@ -89,6 +91,7 @@ impl Applier {
         for change in plan.marks.iter().filter(|change| change.marks != LEAVING) {
             self.raise(number, change, rest)?;
         }
+        let has_old_ranges = self.admit(number, &desired.source_ranges)?;
         if let Some(block) = &plan.block {
             self.replace_block(number, block, rest)?;
             rest.report.published += 1;
@@ -97,7 +100,23 @@ impl Applier {
         for endpoint in gone.filter_map(|change| change.number) {
             self.lower(endpoint, LEAVING, rest);
         }
+        if has_old_ranges {
+            rest.retired.push(Retired::SourceRanges(number));
+        }
         Ok(())
+    }
+
+    /// Lets networks use a service, before a block says that only they may. Whether there are others that may no longer:
+    /// a program may be looking at the block that was in force with them.
+    fn admit(&mut self, service: u32, source_ranges: &[IpNet]) -> Result<bool, ApplyError> {
+        for network in source_ranges {
+            self.maps.networks.put(service, *network, Rule::ADMIT)?;
+        }
+        if let Some(slot) = self.actual.service_mut(service) {
+            slot.source_ranges = source_ranges.into();
+        }
+        let mut known = self.maps.networks.of(service);
+        Ok(known.any(|(network, _)| !source_ranges.contains(&network)))
     }
 
     /// The number of a service, named in the maps before anything refers to it.
@@ -300,6 +319,7 @@ impl Applier {
             let Some(slot) = self.actual.service_mut(number) else {
                 continue;
             };
+            slot.source_ranges = Box::default();
             rest.retired.extend(slot.block.take().map(Retired::Block));
             rest.retired.push(Retired::Service(number));
             for endpoint in slot.endpoints.clone() {

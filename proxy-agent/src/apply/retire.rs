@@ -11,6 +11,8 @@ pub(super) enum Retired {
     Block(Run),
     /// An endpoint that no block has any longer, or that loses marks.
     Endpoint(u32),
+    /// Networks that may no longer use a service.
+    SourceRanges(u32),
     /// A service without addresses and without a block.
     Service(u32),
 }
@@ -24,7 +26,7 @@ impl Applier {
         let ticket = self.grace.request();
         for item in &retired {
             match item {
-                Retired::Block(_) => {}
+                Retired::Block(_) | Retired::SourceRanges(_) => {}
                 Retired::Endpoint(number) => self.actual.endpoint_mut(*number).ticket = ticket,
                 Retired::Service(number) => {
                     if let Some(slot) = self.actual.service_mut(*number) {
@@ -50,6 +52,7 @@ impl Applier {
         match item {
             Retired::Block(run) => self.arena.give_back(run),
             Retired::Endpoint(number) => self.shrink(ticket, number),
+            Retired::SourceRanges(number) => self.forget_source_ranges(number),
             Retired::Service(number) => self.free_service(number),
         }
     }
@@ -64,6 +67,17 @@ impl Applier {
         if slot.marks == LEAVING {
             self.discount_target(number);
             self.lingering.insert(number);
+        }
+    }
+
+    /// Removes the networks that the service does not list any more. What fails here is done when the service changes
+    /// again, or is freed.
+    fn forget_source_ranges(&mut self, number: u32) {
+        let wanted = self.actual.service(number).map(|slot| slot.source_ranges.clone());
+        let wanted = wanted.unwrap_or_default();
+        let kept = self.maps.networks.keep(number, |network, _| wanted.contains(&network));
+        if let Err(error) = kept {
+            tracing::warn!(number, %error, "a source range that was taken from a service still admits");
         }
     }
 
@@ -116,7 +130,8 @@ impl Applier {
         if !may_go {
             return;
         }
-        match self.maps.name_service(number, None) {
+        let freed = self.maps.networks.keep(number, |_, _| false);
+        match freed.and_then(|()| self.maps.name_service(number, None)) {
             Ok(()) => {
                 self.actual.remove_service(number);
                 self.service_numbers.give_back(number);

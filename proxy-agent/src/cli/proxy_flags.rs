@@ -6,7 +6,7 @@ use clap::Args;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "As kube-proxy has them")]
 pub struct ProxyFlags {
-    /// Whose behaviour: `nftables` (default) or `iptables`.
+    /// Whose behaviour: `nftables` (default), `iptables` or `ipvs`.
     #[arg(long, value_name = "MODE")]
     pub proxy_mode: Option<String>,
     /// This node's address, where the Node object gives none.

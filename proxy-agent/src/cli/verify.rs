@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, process::ExitCode, thread, time::Duration};
 
+use ipnet::IpNet;
+use proxy_common::network::{Rule, UNANSWERED};
 use serde::Serialize;
 
 use super::{
@@ -81,6 +83,7 @@ fn compare(settings: &NodeSettings, source: &Source, pins: &Pins) -> Result<Verd
     let view = View::open(pins)?;
     let mut differences: BTreeSet<String> = view.adopted.findings.iter().map(ToString::to_string).collect();
     differences.extend(services(&view, &changes));
+    differences.extend(networks(&view, &changes));
     differences.extend(node(pins, &changes, &facts)?);
     let devices = get::devices(pins)?;
     let bare = devices.iter().filter(|device| !device.attached);
@@ -142,6 +145,10 @@ fn service(view: &View, id: &ServicePortId, desired: &DesiredService) -> Vec<Str
             .iter()
             .map(|key| format!("address {key} leads to it and is not wanted")),
     );
+    let admitted: Vec<IpNet> = view.maps.networks.of(number).map(|(network, _)| network).collect();
+    if admitted != desired.source_ranges {
+        differences.push("its source ranges are not those in force".to_owned());
+    }
     if block.is_some() {
         differences.push("its endpoints or policies are not those in force".to_owned());
     }
@@ -155,6 +162,27 @@ fn service(view: &View, id: &ServicePortId, desired: &DesiredService) -> Vec<Str
         format!("endpoint {key} has not the marks that it should have")
     }));
     differences
+}
+
+/// What becomes of packets to addresses of services at which none answers.
+fn networks(view: &View, changes: &Changes) -> Vec<String> {
+    let Some(node) = &changes.node else {
+        return Vec::new();
+    };
+    let known = changes.addresses.iter().filter(|(_, is_service)| **is_service);
+    let wide = |network: &&IpNet| network.prefix_len() < network.max_prefix_len();
+    let refused = node.refused_networks().iter().filter(wide);
+    let wanted: BTreeSet<(IpNet, Rule)> = known
+        .map(|(address, _)| (IpNet::from(*address), Rule::REFUSE))
+        .chain(refused.map(|network| (*network, Rule::DROP)))
+        .collect();
+    let found: BTreeSet<(IpNet, Rule)> = view.maps.networks.of(UNANSWERED).collect();
+    let missing = wanted.difference(&found);
+    let extra = found.difference(&wanted);
+    let missing = missing.map(|(network, _)| format!("{network}: what no service answers there is not refused"));
+    missing
+        .chain(extra.map(|(network, _)| format!("{network}: is refused and not wanted")))
+        .collect()
 }
 
 /// Ports in use come and go by the second, and are not compared.

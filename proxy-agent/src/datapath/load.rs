@@ -153,7 +153,9 @@ impl MapSource for Apart {
 fn data(map: Map) -> Option<MapData> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the kinds that the schema has not")]
     match map {
-        Map::Array(data) | Map::HashMap(data) | Map::LruHashMap(data) | Map::PerCpuArray(data) => Some(data),
+        Map::Array(data) | Map::HashMap(data) | Map::LpmTrie(data) | Map::LruHashMap(data) | Map::PerCpuArray(data) => {
+            Some(data)
+        }
         _ => None,
     }
 }

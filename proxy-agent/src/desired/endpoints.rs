@@ -6,38 +6,43 @@ use proxy_common::{block::policy, family::FamilyKind};
 
 use crate::model::{Hints, Model, Refusal, ServicePort, ServiceSpec, condition};
 
-use super::{DesiredEndpoint, Views};
+use super::{DesiredEndpoint, ProxyMode, Views};
 
 /// The endpoints of a port in a family, sorted, and whether any could be used somewhere (B-44). Endpoints that have the
 /// address of a Service are added to `refusals`.
+///
+/// In mode ipvs a policy `Local` means the endpoints of the whole cluster where none of this node can be used (B-51, B-76).
 pub(super) fn endpoints(
     spec: &ServiceSpec,
     port: &ServicePort,
     family: FamilyKind,
+    mode: ProxyMode,
     model: &Model,
     refusals: &mut Vec<Refusal>,
 ) -> (Vec<DesiredEndpoint>, bool) {
     let candidates = candidates(spec, port, family, model, refusals);
-    let any_usable = candidates
-        .iter()
-        .any(|endpoint| endpoint.is_ready() || endpoint.is_leaving());
+    let any_usable = candidates.iter().any(Candidate::is_usable);
     let zone = model.node().zone.as_deref();
     let uses = Uses::of(spec, port, family);
-    let cluster = uses.cluster.then(|| Cluster::of(&candidates, zone));
+    let usable_here = candidates
+        .iter()
+        .any(|endpoint| endpoint.is_local() && endpoint.is_usable());
+    let falls_back = mode == ProxyMode::Ipvs && uses.local && !usable_here;
+    let cluster = (uses.cluster || falls_back).then(|| Cluster::of(&candidates, zone));
     let local_ready = candidates
         .iter()
         .any(|endpoint| endpoint.is_local() && endpoint.is_ready());
     let serving = candidates
         .iter()
-        .filter(|endpoint| endpoint.is_ready() || endpoint.is_leaving())
+        .filter(|endpoint| endpoint.is_usable())
         .map(|endpoint| {
             let in_cluster = cluster.as_ref().is_some_and(|cluster| cluster.takes(endpoint));
             // The fall-back to endpoints that terminate is decided for each view alone (B-41).
-            let in_local = uses.local && endpoint.is_local() && (endpoint.is_ready() || !local_ready);
+            let is_here = uses.local && endpoint.is_local() && (endpoint.is_ready() || !local_ready);
             DesiredEndpoint {
                 address: endpoint.address,
                 port: endpoint.port,
-                views: views(in_local, in_cluster),
+                views: views(is_here || (falls_back && in_cluster), uses.cluster && in_cluster),
             }
         });
     let mut desired = Vec::with_capacity(candidates.len());
@@ -72,6 +77,11 @@ impl Candidate<'_> {
     const fn is_leaving(&self) -> bool {
         let both = condition::SERVING | condition::TERMINATING;
         self.conditions & both == both
+    }
+
+    /// Whether it may be chosen at all (B-44).
+    const fn is_usable(&self) -> bool {
+        self.is_ready() || self.is_leaving()
     }
 
     const fn is_local(&self) -> bool {

@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
 
+use ipnet::IpNet;
+
 pub use node::{AddressRule, DesiredNode, NodePorts, PodDetector, ProxyMode};
 pub use pass::Desired;
 pub use proxy_common::{block::policy, family::FamilyKind, frontend::FrontendKind, net::Protocol};
@@ -11,6 +13,7 @@ mod pass;
 mod claims;
 mod frontends;
 mod endpoints;
+mod ranges;
 mod node;
 #[cfg(test)]
 mod tests;
@@ -28,6 +31,9 @@ mod tests;
 pub struct Changes {
     /// The services that may have changed, with their whole new state; `None`: the service is gone.
     pub services: BTreeMap<ServicePortId, Option<DesiredService>>,
+    /// ClusterIPs, and whether some Service has each: what no port of theirs answers is refused. Empty where a mode is asked
+    /// for that lets it pass.
+    pub addresses: BTreeMap<IpAddr, bool>,
     /// The node's facts, if they changed. The first `Changes` always has them.
     pub node: Option<DesiredNode>,
     /// Whether everything that is wanted has been named in this or an earlier `Changes`.
@@ -68,6 +74,8 @@ pub struct DesiredService {
     pub frontends: Vec<DesiredFrontend>,
     /// Bits of [`policy`].
     pub flags: u32,
+    /// The networks that may use its load-balancer addresses, sorted; empty: everybody may.
+    pub source_ranges: Vec<IpNet>,
     /// Session affinity by client address: its time-out in seconds; 0: none.
     pub affinity_seconds: u32,
     /// Endpoints that may get new flows or keep those they have, sorted by address and port, each once.

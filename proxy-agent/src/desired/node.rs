@@ -40,14 +40,39 @@ impl DesiredNode {
     }
 }
 
+impl DesiredNode {
+    /// The networks in which an address that no service has is not passed on (B-85).
+    #[must_use]
+    pub fn refused_networks(&self) -> &[IpNet] {
+        match self.mode {
+            ProxyMode::Nftables => &self.service_networks,
+            ProxyMode::Iptables | ProxyMode::Ipvs => &[],
+        }
+    }
+}
+
 /// A mode of kube-proxy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProxyMode {
-    /// nftables: the default.
+    /// nftables: the default. What is sent to an address of services and no service answers is refused or dropped.
     #[default]
     Nftables,
     /// iptables: node ports on every local address by default, loopback included, and accepts in the FORWARD chain.
     Iptables,
+    /// ipvs: node ports on every local address but loopback by default; a policy `Local` means the whole cluster where
+    /// the node has no endpoint, and pods and the node itself are no exception from it.
+    Ipvs,
+}
+
+impl ProxyMode {
+    /// Whether a port that a service does not have is refused at its address (B-53).
+    #[must_use]
+    pub const fn refuses_unknown_ports(self) -> bool {
+        match self {
+            ProxyMode::Nftables | ProxyMode::Ipvs => true,
+            ProxyMode::Iptables => false,
+        }
+    }
 }
 
 /// Which addresses of this node take node ports, for one family.
@@ -164,6 +189,7 @@ fn node_ports(
                 && settings.iptables_localhost
                 && (settings.localhost || addresses == AddressRule::All || networks.iter().any(is_loopback))
         }
+        ProxyMode::Ipvs => false,
     };
     NodePorts { addresses, loopback }
 }

@@ -13,7 +13,10 @@ use crate::{
     settings::NodeSettings,
 };
 
-use super::{Changes, DesiredService, ServicePortId, claims::Claims, endpoints::endpoints, frontends::frontends, node};
+use super::{
+    Changes, DesiredService, ProxyMode, ServicePortId, claims::Claims, endpoints::endpoints, frontends::frontends,
+    node, ranges,
+};
 
 /// What is wanted, as far as it must be remembered from one pass to the next: who has which address.
 #[derive(Debug)]
@@ -47,13 +50,16 @@ impl Desired {
     }
 
     /// The addresses of the host's network namespace, each time they change. A ClusterIP that is one of them is left to
-    /// the node. Returns whether any is.
+    /// the node, and one in a source range lets the node use the service. Returns whether any Service is concerned.
     pub fn set_node_addresses(&mut self, addresses: BTreeSet<IpAddr>, model: &Model) -> bool {
         let moved: HashSet<IpAddr> = self.node_addresses.symmetric_difference(&addresses).copied().collect();
         if moved.is_empty() {
             return false;
         }
-        let hit = |spec: &&Arc<ServiceSpec>| spec.cluster_ips.iter().any(|address| moved.contains(address));
+        let hit = |spec: &&Arc<ServiceSpec>| {
+            let is_left = spec.cluster_ips.iter().any(|address| moved.contains(address));
+            is_left || moved.iter().any(|address| ranges::has(&spec.source_ranges, *address))
+        };
         self.again
             .extend(model.services().filter(hit).map(|spec| spec.name.clone()));
         self.node_addresses = addresses;
@@ -89,17 +95,33 @@ impl Desired {
             self.claims.replace(old.as_ref(), model.service(name), &mut affected);
             services.extend(old.iter().flat_map(|spec| ids(spec)).map(|(id, ..)| (id, None)));
         }
+        let mut addresses = self.left_addresses(model, &touched);
         affected.extend(touched.services.into_keys());
         for name in &affected {
             self.services(model, name, &mut services, refusals);
+            if self.settings.mode.refuses_unknown_ports() {
+                let spec = model.service(name).into_iter();
+                addresses.extend(spec.flat_map(|spec| spec.cluster_ips.iter().map(|address| (*address, true))));
+            }
         }
         let node = (touched.node || std::mem::take(&mut self.node_again))
             .then(|| node::desired(&self.settings, model.node(), model.service_networks()));
         Changes {
             services,
+            addresses,
             node,
             complete: self.backlog.as_ref().is_some_and(Vec::is_empty),
         }
+    }
+
+    /// The ClusterIPs of Services as they were, and whether some Service has each still.
+    fn left_addresses(&self, model: &Model, touched: &Touched) -> BTreeMap<IpAddr, bool> {
+        let old = touched.services.values().flatten();
+        let addresses = old.flat_map(|spec| spec.cluster_ips.iter().copied());
+        addresses
+            .filter(|_| self.settings.mode.refuses_unknown_ports())
+            .map(|address| (address, model.is_cluster_ip(address)))
+            .collect()
     }
 
     /// Takes in the claims of all Services, and all but the first part of them into the backlog. Returns the first part.
@@ -143,10 +165,19 @@ impl Desired {
         family: FamilyKind,
         found: &mut Vec<Refusal>,
     ) -> DesiredService {
-        let (endpoints, any_usable) = endpoints(spec, port, family, model, found);
+        let mode = self.settings.mode;
+        let (endpoints, any_usable) = endpoints(spec, port, family, mode, model, found);
+        let source_ranges = ranges::source_ranges(spec, family, mode, any_usable);
+        let any_endpoint = if any_usable { policy::ANY_ENDPOINT } else { 0 };
+        let exceptions = if mode == ProxyMode::Ipvs {
+            policy::NO_EXCEPTIONS
+        } else {
+            0
+        };
         DesiredService {
             frontends: frontends(spec, port, family, &self.claims, &self.node_addresses, found),
-            flags: spec.policies | if any_usable { policy::ANY_ENDPOINT } else { 0 },
+            flags: spec.policies | any_endpoint | exceptions | ranges::flags(&source_ranges, &self.node_addresses),
+            source_ranges,
             affinity_seconds: spec.affinity_seconds,
             endpoints,
         }

@@ -74,5 +74,6 @@ const fn mode_name(mode: ProxyMode) -> &'static str {
     match mode {
         ProxyMode::Nftables => "nftables",
         ProxyMode::Iptables => "iptables",
+        ProxyMode::Ipvs => "ipvs",
     }
 }

@@ -2,11 +2,12 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use ipnet::IpNet;
 use proxy_common::{block::policy, family::FamilyKind, names::LABEL, net::Protocol};
 
 use crate::{address::family, watch::object};
 
-use super::{ObjectName, Refusal, Texts, address, port};
+use super::{ObjectName, Refusal, Texts, address, node, port};
 
 /// How long an affinity lasts unless the object says otherwise: Kubernetes' default of three hours.
 const AFFINITY_SECONDS: u32 = 10_800;
@@ -28,6 +29,8 @@ pub struct ServiceSpec {
     pub external_ips: Box<[IpAddr]>,
     /// Load-balancer addresses that nodes answer, of the same families.
     pub load_balancer_ips: Box<[IpAddr]>,
+    /// The networks that may use its load-balancer addresses, sorted, each once; of a family without one everybody may.
+    pub source_ranges: Box<[IpNet]>,
     /// Its ports: no two of the same name and protocol, nor of the same number and protocol.
     pub ports: Box<[ServicePort]>,
     /// Of [`policy`]: the traffic policies.
@@ -81,20 +84,12 @@ pub(super) fn read(
     if ports.is_empty() {
         return None;
     }
-    if service
-        .spec
-        .load_balancer_source_ranges
-        .iter()
-        .any(|range| !range.trim().ends_with("/0"))
-    {
-        let reason = "not enforced: every sender may use the load balancer's addresses";
-        refusals.push(Refusal::new("spec.loadBalancerSourceRanges", reason));
-    }
     Some(ServiceSpec {
         name: name.clone(),
         created: created(service),
         external_ips: external_ips(&service.spec.external_ips, &families, refusals),
         load_balancer_ips: load_balancer_ips(&service.status.load_balancer.ingress, &families, refusals),
+        source_ranges: source_ranges(&service.spec.load_balancer_source_ranges, refusals),
         cluster_ips,
         ports,
         policies: policies(&service.spec, refusals),
@@ -196,6 +191,20 @@ fn load_balancer_ips(
         }
     }
     settled(addresses, families)
+}
+
+/// The networks that are not those of everybody (B-33): a network of all addresses of a family lifts the limit for it.
+fn source_ranges(texts: &[String], refusals: &mut Vec<Refusal>) -> Box<[IpNet]> {
+    let mut ranges = node::networks("spec.loadBalancerSourceRanges", texts.iter(), refusals);
+    let open: Vec<FamilyKind> = ranges
+        .iter()
+        .filter(|range| range.prefix_len() == 0)
+        .map(|range| family(range.addr()))
+        .collect();
+    ranges.retain(|range| !open.contains(&family(range.addr())));
+    ranges.sort_unstable();
+    ranges.dedup();
+    ranges.into()
 }
 
 fn usable(text: &str, refused: fn(IpAddr) -> Option<&'static str>) -> Result<IpAddr, String> {

@@ -66,8 +66,9 @@ fn of_service(spec: &Value) -> (usize, Vec<String>) {
     json!({"spec": {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 90000}}}}),
     1, Some("spec.sessionAffinityConfig.clientIP.timeoutSeconds"))]
 #[case::a_name_too_long(json!({"metadata": {"name": "x".repeat(64)}}), 0, Some("metadata.name"))]
-#[case::ranges(json!({"spec": {"loadBalancerSourceRanges": ["10.0.0.0/8"]}}), 1, Some("spec.loadBalancerSourceRanges"))]
-#[case::every_range(json!({"spec": {"loadBalancerSourceRanges": ["0.0.0.0/0"]}}), 1, None)]
+#[case::a_bad_source_range(
+    json!({"spec": {"loadBalancerSourceRanges": ["10.0.0.0/8", "10.0.0.0/33"]}}), 1, Some("spec.loadBalancerSourceRanges[1]"))]
+#[case::source_ranges(json!({"spec": {"loadBalancerSourceRanges": [" 10.0.0.1/8 ", "fd00::/8", "0.0.0.0/0"]}}), 1, None)]
 fn of_a_service_only_what_cannot_be_used_is_refused(
     #[case] object: Value,
     #[case] services: usize,

@@ -182,7 +182,8 @@ fn node(
     };
     let masquerade_file = match mode {
         ProxyMode::Nftables => configuration.nftables_masquerade_all,
-        ProxyMode::Iptables => configuration.iptables_masquerade_all,
+        // Mode ipvs is configured in the section of iptables, too.
+        ProxyMode::Iptables | ProxyMode::Ipvs => configuration.iptables_masquerade_all,
     };
     let bind_address = match &flags.bind_address {
         Some(address) => Some(values::address("--bind-address", address)?),

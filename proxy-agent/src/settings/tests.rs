@@ -144,7 +144,7 @@ winkernel: {enableDSR: false, forwardHealthCheckVip: false, networkName: '', roo
 #[case::inside("iptables: {syncPeriod: 5s}", &[], "iptables.syncPeriod: 5s has no meaning here and is ignored")]
 #[case::unknown("colour: blue", &[], "colour: not a field of KubeProxyConfiguration, ignored")]
 #[case::a_flag("", &["--conntrack-min", "1"], "--conntrack-min has no meaning here and is ignored")]
-#[case::ipvs("mode: ipvs", &[], "mode: ipvs: its schedulers and local addresses are not imitated, nftables is")]
+#[case::ipvs("mode: ipvs", &[], "mode: ipvs: its schedulers are not imitated: endpoints are drawn at random")]
 fn what_has_no_meaning_here_is_warned_about(#[case] fields: &str, #[case] flags: &[&str], #[case] expected: &str) {
     let (_, warnings) = of_file(fields, flags).expect("usable settings");
     assert_eq!(warnings.len(), 1, "{warnings:?}");

@@ -6,18 +6,18 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{desired::ProxyMode, error::Error};
 
-/// A mode of kube-proxy. `ipvs` is served as nftables, with a warning.
+/// A mode of kube-proxy. Of `ipvs` a warning says what is not imitated.
 pub(super) fn mode(field: &str, text: &str, warnings: &mut Vec<String>) -> Result<ProxyMode, Error> {
     match text {
         "" | "nftables" => Ok(ProxyMode::Nftables),
         "iptables" => Ok(ProxyMode::Iptables),
         "ipvs" => {
             warnings.push(format!(
-                "{field}: ipvs: its schedulers and local addresses are not imitated, nftables is"
+                "{field}: ipvs: its schedulers are not imitated: endpoints are drawn at random"
             ));
-            Ok(ProxyMode::Nftables)
+            Ok(ProxyMode::Ipvs)
         }
-        _ => Err(Error::setting(field, text, "the modes are nftables and iptables")),
+        _ => Err(Error::setting(field, text, "the modes are nftables, iptables and ipvs")),
     }
 }
 

@@ -6,20 +6,22 @@ use proxy_common::{
     block::{BlockEntry, BlockHeader, FlipWord, View, policy as flags},
     family::Family,
     net::{Address as _, Peer},
+    node::NodeConfig,
     reason::Reason,
 };
 
 use crate::{
     node::{Entropy, Tables},
+    service::Dialled,
     verdict::Verdict,
 };
+use policy::Sender;
 
 /// A service's block at one moment: header and flip word belong together.
 #[derive(Clone, Copy, Debug)]
-pub struct Block {
+struct Block {
     word: FlipWord,
-    /// The header.
-    pub header: BlockHeader,
+    header: BlockHeader,
 }
 
 /// The range of a block from which a client's endpoint is taken.
@@ -44,13 +46,53 @@ pub struct Endpoint<F: Family> {
     pub number: u32,
 }
 
+/// What a new flow would get: the service, the candidates among its endpoints, and whether it is masqueraded.
+#[derive(Clone, Copy, Debug)]
+pub struct Decision {
+    /// The service that was dialled.
+    pub dialled: Dialled,
+    /// The endpoints to choose from, in the order in which they are tried.
+    pub candidates: Candidates,
+    /// The view that they are of.
+    pub view: View,
+    /// Whether the backend must see an address of the node.
+    pub masquerade: bool,
+    /// The generation of the block.
+    pub generation: u32,
+}
+
+/// Decides on a new flow to a service, whose sender's address may not be known yet. Nothing is written.
+///
+/// # Errors
+///
+/// The verdict on a packet that opens no flow.
+#[inline(always)]
+pub fn decide<F: Family>(
+    node: &(impl Tables<F> + Entropy),
+    config: &NodeConfig<F>,
+    dialled: Dialled,
+    sender: Sender,
+    source: Option<&F::Address>,
+) -> Result<Decision, Verdict> {
+    let block = block(node, dialled.service)?;
+    policy::admit(node, dialled, &block.header, sender, source)?;
+    let treatment = policy::treatment(dialled.kind, &block.header, config, sender);
+    Ok(Decision {
+        dialled,
+        candidates: block.candidates(treatment.view, node)?,
+        view: treatment.view,
+        masquerade: treatment.masquerade,
+        generation: block.word.generation(),
+    })
+}
+
 /// The current block of a service.
 ///
 /// # Errors
 ///
 /// [`Reason::StaleBlock`] if the block was reused under the reader; a service without a block refuses.
 #[inline(always)]
-pub fn block<F: Family, N: Tables<F>>(node: &N, service: u32) -> Result<Block, Verdict> {
+fn block<F: Family, N: Tables<F>>(node: &N, service: u32) -> Result<Block, Verdict> {
     let word = node.flip_word(service);
     if !word.is_some() {
         return Err(Verdict::reject(Reason::NoEndpoint));
@@ -71,7 +113,7 @@ impl Block {
     /// A service without any usable endpoint refuses; one whose endpoints are all on other nodes drops, which looks
     /// like a time-out and lets a load balancer try another node.
     #[inline(always)]
-    pub fn candidates(self, view: View, dice: &impl Entropy) -> Result<Candidates, Verdict> {
+    fn candidates(self, view: View, dice: &impl Entropy) -> Result<Candidates, Verdict> {
         let (first, count) = self.header.range(view);
         if count == 0 {
             let elsewhere = view == View::Local && self.header.flags & flags::ANY_ENDPOINT != 0;
@@ -88,12 +130,6 @@ impl Block {
             count,
             start: uniform(dice.random(), count),
         })
-    }
-
-    /// The generation.
-    #[must_use]
-    pub const fn generation(&self) -> u32 {
-        self.word.generation()
     }
 }
 

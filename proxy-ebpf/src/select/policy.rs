@@ -6,9 +6,10 @@ use proxy_common::{
     frontend::FrontendKind,
     net::Address as _,
     node::{NodeConfig, device_flag, node_flag},
+    reason::Reason,
 };
 
-use crate::node::Tables;
+use crate::{node::Tables, service::Dialled, verdict::Verdict};
 
 /// Who sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,35 @@ pub fn sender<F: Family>(node: &impl Tables<F>, config: &NodeConfig<F>, interfac
     }
 }
 
+/// Whether a client may use the address that it dialled. The node's own processes may send from any of its addresses: so
+/// one that is admitted admits them.
+///
+/// # Errors
+///
+/// The packet of one who may not vanishes; a socket whose address is not known yet is left to what looks at its packets.
+#[inline(always)]
+pub fn admit<F: Family>(
+    node: &impl Tables<F>,
+    dialled: Dialled,
+    header: &BlockHeader,
+    sender: Sender,
+    source: Option<&F::Address>,
+) -> Result<(), Verdict> {
+    if dialled.kind != FrontendKind::LoadBalancer || header.flags & flags::SOURCE_RANGES == 0 {
+        return Ok(());
+    }
+    let is_admitted = match (sender, source) {
+        (Sender::Host, _) => header.flags & flags::NODE_ADMITTED != 0,
+        (Sender::Pod | Sender::Other, Some(source)) => node.rule(dialled.service, source).is_some(),
+        (Sender::Pod | Sender::Other, None) => return Err(Verdict::pass(Reason::SourceUnknown)),
+    };
+    if is_admitted {
+        Ok(())
+    } else {
+        Err(Verdict::drop(Reason::SourceNotAdmitted))
+    }
+}
+
 /// What a client gets that dialled an address of this kind.
 #[inline(always)]
 pub fn treatment<F: Family>(
@@ -68,6 +98,12 @@ pub fn treatment<F: Family>(
                 return Treatment {
                     view: View::Cluster,
                     masquerade: true,
+                };
+            }
+            if header.flags & flags::NO_EXCEPTIONS != 0 {
+                return Treatment {
+                    view: View::Local,
+                    masquerade: sender == Sender::Host,
                 };
             }
             // The short circuits: pods and the node itself get what the ClusterIP would give them.

@@ -6,6 +6,7 @@ use proxy_common::{
     flow::{FlowKey, FlowRecord, FlowRef},
     frontend::{Frontend, FrontendKey, FrontendKind},
     net::{Address as _, Peer, Port, Protocol},
+    network::{NetworkKey, Rule},
     node::{Device, NodeConfig, address_flag, device_flag, node_flag},
     schema,
 };
@@ -154,6 +155,7 @@ pub struct Fixture<F: TestFamily> {
     devices: Vec<(u32, Device)>,
     busy_ports: Vec<u16>,
     keys: Vec<(FlowKey<F>, FlowRef)>,
+    networks: Vec<(NetworkKey<F>, Rule)>,
     /// UDP sockets of the host.
     pub sockets: Vec<(Who, u16)>,
 }
@@ -190,6 +192,7 @@ impl<F: TestFamily> Default for Fixture<F> {
             ],
             busy_ports: Vec::new(),
             keys: Vec::new(),
+            networks: Vec::new(),
             sockets: Vec::new(),
         }
     }
@@ -255,6 +258,17 @@ impl<F: TestFamily> Fixture<F> {
         self
     }
 
+    /// With a rule for the network around somebody that leaves so many bits free, in the scope of a service's number or in
+    /// that of the addresses that packets are sent to.
+    #[must_use]
+    pub fn rule(mut self, scope: u32, who: Who, free_bits: u8, rule: Rule) -> Self {
+        let address = F::address(who);
+        let bits = u8::try_from(8 * size_of::<F::Address>()).expect("an address has few bits");
+        self.networks
+            .push((NetworkKey::new(scope, address, bits - free_bits), rule));
+        self
+    }
+
     /// With one masquerade port, so that a test knows which is taken: the first of the range.
     #[must_use]
     pub fn one_port(self) -> Self {
@@ -289,6 +303,9 @@ impl<F: TestFamily> Fixture<F> {
             let key = |port| FrontendKey::<F>::new(Peer::new(F::address(*who), Port::new(port)), *protocol);
             let others = Frontend::new(&key(!port), 1, FrontendKind::ClusterIp);
             maps.put_value(&F::MAPS.frontends, &key(*port), &others);
+        }
+        for (key, rule) in &self.networks {
+            maps.put_value(&F::MAPS.networks, key, rule);
         }
         for (key, at) in &self.keys {
             maps.put_value(&F::MAPS.flows, key, at);

@@ -102,7 +102,7 @@ impl Maps for MemoryMaps {
 
     fn entries(&self, map: &MapSpec) -> Entries {
         let mut entries = self.maps.borrow().get(map.name).cloned().unwrap_or_default();
-        if !matches!(map.kind, MapKind::Hash | MapKind::LruHash) {
+        if !matches!(map.kind, MapKind::Hash | MapKind::LruHash | MapKind::Trie) {
             entries.retain(|_, value| value.iter().any(|byte| *byte != 0));
         }
         entries

@@ -14,6 +14,7 @@ use proxy_common::{
     fragment::{FragmentKey, FragmentPorts},
     frontend::{Frontend, FrontendKey},
     net::{Port, Protocol, Tuple},
+    network::{NetworkKey, Rule, ScopedAddress},
     node::{Device, NodeConfig, node_flag},
     phase::Answer,
     reason::Reason,
@@ -124,7 +125,7 @@ impl<F: TestFamily> MemoryNode<F> {
     }
 
     fn count_look_up(&self, map: &MapSpec) {
-        let counter = if matches!(map.kind, MapKind::Hash | MapKind::LruHash) {
+        let counter = if matches!(map.kind, MapKind::Hash | MapKind::LruHash | MapKind::Trie) {
             &self.hash_look_ups
         } else {
             &self.array_look_ups
@@ -175,6 +176,18 @@ impl<F: TestFamily> Tables<F> for MemoryNode<F> {
 
     fn is_target(&self, key: &FrontendKey<F>) -> bool {
         self.look_up::<_, u32>(&F::MAPS.targets, key).is_some()
+    }
+
+    fn rule(&self, scope: u32, address: &F::Address) -> Option<Rule> {
+        self.count_look_up(&F::MAPS.networks);
+        let asked = ScopedAddress::new(scope, *address);
+        let entries = self.maps.entries(&F::MAPS.networks);
+        let entries = entries.iter().map(|(key, rule)| {
+            let key: NetworkKey<F> = bytemuck::pod_read_unaligned(key);
+            (key, bytemuck::pod_read_unaligned(rule))
+        });
+        let covering = entries.filter(|(key, _)| key.covers(&asked));
+        covering.max_by_key(|(key, _)| key.prefix()).map(|(_, rule)| rule)
     }
 
     fn flip_word(&self, service: u32) -> FlipWord {

@@ -63,6 +63,8 @@ pub trait TestFamily: Parse + Build {
 pub struct FamilyMaps {
     /// `FRONTENDS`.
     pub frontends: MapSpec,
+    /// `NETWORKS`.
+    pub networks: MapSpec,
     /// `TARGETS`.
     pub targets: MapSpec,
     /// `FLOWS`.
@@ -85,6 +87,7 @@ impl TestFamily for V4 {
     const NAME: &'static str = "IPv4";
     const MAPS: FamilyMaps = FamilyMaps {
         frontends: schema::FRONTENDS_V4,
+        networks: schema::NETWORKS_V4,
         targets: schema::TARGETS_V4,
         flows: schema::FLOWS_V4,
         records: schema::RECORDS_V4,
@@ -124,6 +127,7 @@ impl TestFamily for V6 {
     const NAME: &'static str = "IPv6";
     const MAPS: FamilyMaps = FamilyMaps {
         frontends: schema::FRONTENDS_V6,
+        networks: schema::NETWORKS_V6,
         targets: schema::TARGETS_V6,
         flows: schema::FLOWS_V6,
         records: schema::RECORDS_V6,

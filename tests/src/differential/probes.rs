@@ -35,6 +35,8 @@ pub enum Address {
     ClusterIp,
     /// A port of its cluster address that it has not.
     UnknownPort,
+    /// An address that services get, and that none has.
+    Unallocated,
     /// A node port of the first node.
     NodePortHere,
     /// A node port of the second node.
@@ -50,6 +52,7 @@ impl Address {
         match self {
             Self::ClusterIp => "the cluster address",
             Self::UnknownPort => "an unknown port of the cluster address",
+            Self::Unallocated => "an address that no service has",
             Self::NodePortHere => "the first node's node port",
             Self::NodePortThere => "the second node's node port",
             Self::External => "the external address",
@@ -125,13 +128,19 @@ pub fn probes(drawn: &Drawn) -> Vec<Probe> {
                 to,
             }));
         };
-        let unknown = drawn.cluster_ip().at(*ip, 9);
-        add(
-            Address::UnknownPort,
-            &[Sender::Pod, Sender::Node],
-            Transport::Tcp,
-            unknown,
-        );
+        for transport in [Transport::Tcp, Transport::Udp] {
+            let inside = &[Sender::Pod, Sender::Node];
+            add(Address::UnknownPort, inside, transport, drawn.cluster_ip().at(*ip, 9));
+            // It is the same for all, and waited for.
+            if drawn.number.is_multiple_of(10) {
+                add(
+                    Address::Unallocated,
+                    inside,
+                    transport,
+                    plan::cluster_ip(254).at(*ip, 80),
+                );
+            }
+        }
         for (n, (transport, _)) in drawn.ports.iter().enumerate() {
             let port = Drawn::port(n);
             add(

@@ -118,7 +118,9 @@ impl Programs {
         self.written.take();
         for spec in schema::ALL {
             match spec.kind {
-                MapKind::Hash | MapKind::LruHash => self.keys(spec).iter().for_each(|key| self.delete(spec, key)),
+                MapKind::Hash | MapKind::LruHash | MapKind::Trie => {
+                    self.keys(spec).iter().for_each(|key| self.delete(spec, key))
+                }
                 MapKind::Array if WRITTEN_BY_PROGRAMS.contains(spec) => self.clear_array(spec),
                 MapKind::Array | MapKind::MappedArray | MapKind::PerCpuArray | MapKind::SocketStorage => {}
             }
@@ -135,7 +137,7 @@ impl Programs {
 
     fn keys(&self, spec: &MapSpec) -> Vec<Vec<u8>> {
         let (key, _, entries) = self.sizes[spec.name];
-        if matches!(spec.kind, MapKind::Hash | MapKind::LruHash) {
+        if matches!(spec.kind, MapKind::Hash | MapKind::LruHash | MapKind::Trie) {
             return bpf::keys(self.map(spec), key).unwrap_or_else(|error| panic!("keys of {}: {error}", spec.name));
         }
         (0..entries).map(|index| index.to_ne_bytes().to_vec()).collect()
@@ -159,6 +161,7 @@ fn data<'a>(ebpf: &'a Ebpf, spec: &MapSpec) -> Result<&'a MapData> {
     let map = ebpf.map(spec.name).with_context(|| format!("no map {}", spec.name))?;
     if let Map::Array(data)
     | Map::HashMap(data)
+    | Map::LpmTrie(data)
     | Map::LruHashMap(data)
     | Map::PerCpuArray(data)
     | Map::SkStorage(data) = map
@@ -196,7 +199,7 @@ impl Maps for Programs {
         let mut entries: Entries = keys
             .filter_map(|key| Some((key.clone(), self.get(map, &key)?)))
             .collect();
-        if !matches!(map.kind, MapKind::Hash | MapKind::LruHash) {
+        if !matches!(map.kind, MapKind::Hash | MapKind::LruHash | MapKind::Trie) {
             entries.retain(|_, value| value.iter().any(|byte| *byte != 0));
         }
         entries

@@ -1,14 +1,20 @@
-//! Services without an endpoint, and senders that nobody may be.
+//! Services without an endpoint, addresses without a service, and senders that nobody may be or that are not admitted.
 
-use proxy_common::{block::policy, net::Protocol, reason::Reason};
+use proxy_common::{
+    block::policy,
+    net::Protocol,
+    network::{Rule, UNANSWERED},
+    node::node_flag,
+    reason::Reason,
+};
 use proxy_ebpf::testing::{
     fixture::{Fixture, POD_PORT, UPLINK, service},
-    packet::{opening, refusal, tcp},
+    packet::{echo, opening, refusal, tcp},
     who::{
         TestFamily,
         Who::{
-            Balancer, Broadcast, ClusterIp, ExternalIp, FarPod, Gateway, Loopback, Multicast, Node, Outsider, Pod,
-            Unspecified,
+            Balancer, Broadcast, ClusterIp, ExternalIp, FarPod, Gateway, Loopback, Multicast, Node, NodeAlt, Outsider,
+            Pod, Unspecified,
         },
     },
 };
@@ -20,6 +26,8 @@ pub(super) fn rows<F: TestFamily>() -> Vec<Row<F>> {
     rows.extend(left_to_the_card());
     rows.extend(dropped());
     rows.extend(bad_sources());
+    rows.extend(unanswered());
+    rows.extend(not_admitted());
     rows
 }
 
@@ -123,4 +131,126 @@ fn bad_sources<F: TestFamily>() -> Vec<Row<F>> {
         ),
     );
     rows
+}
+
+/// A node that knows the addresses of services: the first is a service's, its neighbours are nobody's.
+fn knowing<F: TestFamily>(flags: u32) -> Fixture<F> {
+    Fixture::default()
+        .with(service(Protocol::Tcp).cluster_ip(1, 80).far(FarPod(1), 8080))
+        .config(|config| config.flags |= flags)
+        .rule(UNANSWERED, ClusterIp(1), 0, Rule::REFUSE)
+        .rule(UNANSWERED, ClusterIp(0), 8, Rule::DROP)
+}
+
+fn unanswered<F: TestFamily>() -> Vec<Row<F>> {
+    let knowing_all = knowing::<F>(node_flag::REFUSES_UNANSWERED);
+    let mut rows = Vec::new();
+    for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {
+        for (interface, client) in [(POD_PORT, Pod(2)), (UPLINK, Outsider(9))] {
+            let packet = opening::<F>(protocol, (client, 4000), (ClusterIp(1), 81));
+            let name = format!("a port that the service has not is refused to {client:?}, {protocol:?}");
+            let row = row(&name, &knowing_all);
+            rows.push(row.refuses(interface, &packet, Reason::UnknownPort, refusal(&packet)));
+        }
+        let packet = opening::<F>(protocol, (Pod(2), 4000), (ClusterIp(2), 80));
+        let name = format!("an address that no service has drops, {protocol:?}");
+        rows.push(row(&name, &knowing_all).drops(POD_PORT, packet, Reason::UnknownAddress));
+    }
+    let syn = |from, to| tcp::<F>((from, 4000), to).syn();
+    let own = knowing_all.clone().own_address(ClusterIp(2), 0);
+    rows.extend([
+        row("a ping of a service is not passed on", &knowing_all)
+            .drops(POD_PORT, echo::<F>(Pod(2), ClusterIp(1)), Reason::UnknownPort)
+            .drops(POD_PORT, echo::<F>(Pod(2), ClusterIp(2)), Reason::UnknownAddress)
+            .enters(POD_PORT, echo::<F>(Pod(2), Outsider(9)), Reason::IcmpQuery),
+        row("what is no service's address passes", &knowing_all).enters(
+            POD_PORT,
+            syn(Pod(2), (Outsider(9), 80)),
+            Reason::NoService,
+        ),
+        row("an address of services that the node itself has is the node's", &own).enters(
+            POD_PORT,
+            syn(Pod(2), (ClusterIp(2), 80)),
+            Reason::NoService,
+        ),
+        row("nobody is told who may not be told", &knowing_all)
+            .enters(UPLINK, syn(Broadcast, (ClusterIp(1), 81)), Reason::BadSource)
+            .enters(UPLINK, syn(Node, (ClusterIp(1), 81)), Reason::BadSource),
+        row("where it is not asked for, nothing is refused", &knowing(0))
+            .enters(POD_PORT, syn(Pod(2), (ClusterIp(1), 81)), Reason::NoService)
+            .enters(POD_PORT, syn(Pod(2), (ClusterIp(2), 80)), Reason::NoService)
+            .enters(POD_PORT, echo::<F>(Pod(2), ClusterIp(1)), Reason::IcmpQuery),
+    ]);
+    rows
+}
+
+/// The first service admits the pods of this node and one outsider; the second, everybody.
+fn not_admitted<F: TestFamily>() -> Vec<Row<F>> {
+    let limited = |flags| {
+        let service = |n, flags| {
+            service(Protocol::Tcp)
+                .everywhere(n, 80, 30080 + u16::from(n))
+                .policy(flags)
+        };
+        Fixture::<F>::default()
+            .with(service(1, flags | policy::SOURCE_RANGES).far(FarPod(1), 8080))
+            .with(service(2, flags).far(FarPod(1), 8080))
+            .rule(1, Pod(0), 8, Rule::ADMIT)
+            .rule(1, Outsider(9), 0, Rule::ADMIT)
+            .one_port()
+    };
+    let syn = |from, to| tcp::<F>((from, 4000), to).syn();
+    let backend = (FarPod(1), 8080);
+    let fixture = limited(0);
+    let refused = Reason::SourceNotAdmitted;
+    let empty = Fixture::<F>::default().with(
+        service(Protocol::Tcp)
+            .everywhere(1, 80, 30081)
+            .policy(policy::SOURCE_RANGES),
+    );
+    vec![
+        row("a sender in a source range is served", &fixture).enters_as(
+            UPLINK,
+            syn(Outsider(9), (Balancer(1), 80)),
+            syn(Outsider(9), backend),
+        ),
+        row("a pod in a source range is served", &fixture).enters_as(
+            POD_PORT,
+            syn(Pod(2), (Balancer(1), 80)),
+            syn(Pod(2), backend),
+        ),
+        row("a sender in no source range is dropped", &fixture)
+            .drops(UPLINK, syn(Outsider(8), (Balancer(1), 80)), refused)
+            .drops(UPLINK, syn(FarPod(3), (Balancer(1), 80)), refused),
+        row(
+            "source ranges are for load-balancer addresses alone: ClusterIP",
+            &fixture,
+        )
+        .enters_as(UPLINK, syn(Outsider(8), (ClusterIp(1), 80)), syn(Outsider(8), backend)),
+        row(
+            "source ranges are for load-balancer addresses alone: externalIP",
+            &fixture,
+        )
+        .enters_as(UPLINK, syn(Outsider(8), (ExternalIp(1), 80)), syn(Outsider(8), backend)),
+        row(
+            "source ranges are for load-balancer addresses alone: node port",
+            &fixture,
+        )
+        .enters_as(UPLINK, syn(Outsider(8), (Node, 30081)), syn(Outsider(8), backend)),
+        row("source ranges of one service are not another's", &fixture).enters_as(
+            UPLINK,
+            syn(Outsider(8), (Balancer(2), 80)),
+            syn(Outsider(8), backend),
+        ),
+        row(
+            "who is not admitted is dropped, not told that there is no endpoint",
+            &empty,
+        )
+        .drops(UPLINK, syn(Outsider(8), (Balancer(1), 80)), refused),
+        row(
+            "what the node has as an address is no sender",
+            &limited(policy::NODE_ADMITTED),
+        )
+        .enters(UPLINK, syn(NodeAlt, (Balancer(1), 80)), Reason::BadSource),
+    ]
 }

@@ -151,6 +151,8 @@ fn external_addresses<F: TestFamily>(protocol: Protocol) -> Vec<Row<F>> {
     let local = Fixture::<F>::default().with(local.near(near.0, near.1));
     let far_only = everywhere(protocol).policy(policy::EXTERNAL_LOCAL).far(far.0, far.1);
     let far_only = Fixture::<F>::default().with(far_only);
+    let strict = everywhere(protocol).policy(policy::EXTERNAL_LOCAL | policy::NO_EXCEPTIONS);
+    let strict = Fixture::<F>::default().with(strict.near(near.0, near.1).far(far.0, far.1));
     let mut rows = Vec::new();
     for dialled in [(ExternalIp(1), 80), (Balancer(1), 80), (Node, 30080)] {
         let named = |what: &str| format!("{what} by {dialled:?}, {protocol:?}");
@@ -182,6 +184,8 @@ fn external_addresses<F: TestFamily>(protocol: Protocol) -> Vec<Row<F>> {
             near,
             OUTSIDER.end,
         ));
+        let name = named("policy Local without exceptions keeps a pod to this node");
+        rows.push(conversation(row(&name, &strict), protocol, POD, dialled, near, POD.end));
         let name = named("policy Local lets a pod go to other nodes as itself");
         rows.push(conversation(
             row(&name, &far_only),

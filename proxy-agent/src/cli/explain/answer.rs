@@ -94,7 +94,7 @@ impl Answer {
                     frontend.service
                 ));
             }
-            _ => steps.push("no service has the address".into()),
+            _ => steps.push("no service answers there".into()),
         }
         if let Some(view) = view {
             let which = match view {

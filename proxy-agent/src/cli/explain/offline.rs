@@ -60,8 +60,12 @@ pub(super) fn answer(question: &Question, args: &ExplainArgs, folder: &Path) -> 
     write_node(&node, &facts, device, &changes, &apart)?;
     let maps = ServiceMaps::open(&apart, Access::Write).map_err(failed)?;
     let mut applier = Applier::adopt(maps, Grace::unsafely_none()).map_err(failed)?;
-    if let Some((id, error)) = applier.apply(&changes).failures.into_iter().next() {
+    let applied = applier.apply(&changes);
+    if let Some((id, error)) = applied.failures.into_iter().next() {
         return Err(Error::Failed(anyhow::anyhow!("service {id}: {error}")));
+    }
+    if let Some(error) = applied.networks {
+        return Err(failed(error));
     }
     apart.run(STAND_IN, &packet::first(question)).map_err(failed)?;
     let report = report(&apart).map_err(failed)?;

@@ -4,7 +4,8 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::{
-    desired::{DesiredService, FamilyKind, Views, policy},
+    desired::{DesiredService, FamilyKind, ProxyMode, Views, policy},
+    settings::NodeSettings,
     testing::{
         self, NODE, cluster_ip, external, node_in, objects, only, service, set_node, set_service, set_slice, settings,
         slice, view,
@@ -87,7 +88,18 @@ fn endpoint(family: FamilyKind, n: u16, short: Short) -> Value {
 
 /// A service whose endpoints are .3, .4 and so on.
 fn desired(family: FamilyKind, spec: &Value, node_zone: Option<&str>, endpoints: &[Short]) -> DesiredService {
-    let mut objects = objects(&settings());
+    desired_as(ProxyMode::Nftables, family, spec, node_zone, endpoints)
+}
+
+/// The same in a mode.
+fn desired_as(
+    mode: ProxyMode,
+    family: FamilyKind,
+    spec: &Value,
+    node_zone: Option<&str>,
+    endpoints: &[Short],
+) -> DesiredService {
+    let mut objects = objects(&NodeSettings { mode, ..settings() });
     objects.take(set_node(&node_in(node_zone)));
     objects.take(set_service(&service("svc", &cluster_ip(family, 41), spec)));
     let endpoints: Vec<Value> = (3..)
@@ -180,6 +192,29 @@ fn endpoints_are_in_the_views_that_policies_and_hints_give_them(
     assert_eq!(view(&service, true), addresses(family, local));
     assert_eq!(service.flags & policy::ANY_ENDPOINT != 0, any);
     assert!(service.endpoints.is_sorted());
+}
+
+/// In mode ipvs. What the node has counts alone, as everywhere; where it has nothing, the cluster's endpoints do.
+#[rstest]
+#[case::internal_local_all_remote(internal_local(), &[READY, READY], &[], &[3, 4])]
+#[case::internal_local_some_local(internal_local(), &[HERE, READY], &[], &[3])]
+#[case::internal_local_here_is_unready(internal_local(), &[local(UNREADY), READY], &[], &[4])]
+#[case::internal_local_here_leaves(internal_local(), &[LEAVING_HERE, READY], &[], &[3])]
+#[case::external_local_all_remote(external_local(), &[READY, READY], &[3, 4], &[3, 4])]
+#[case::external_local_all_leave_elsewhere(external_local(), &[LEAVING, LEAVING], &[3, 4], &[3, 4])]
+#[case::external_local_some_local(external_local(), &[HERE, READY], &[3, 4], &[3])]
+#[case::no_policy_is_local(internal(), &[READY, READY], &[3, 4], &[])]
+fn in_mode_ipvs_a_policy_of_local_means_the_cluster_where_the_node_has_nothing(
+    #[values(FamilyKind::V4, FamilyKind::V6)] family: FamilyKind,
+    #[case] spec: Value,
+    #[case] endpoints: &[Short],
+    #[case] cluster: &[u16],
+    #[case] local: &[u16],
+) {
+    let service = desired_as(ProxyMode::Ipvs, family, &spec, None, endpoints);
+    assert_eq!(view(&service, false), addresses(family, cluster));
+    assert_eq!(view(&service, true), addresses(family, local));
+    assert_ne!(service.flags & policy::NO_EXCEPTIONS, 0);
 }
 
 #[rstest]

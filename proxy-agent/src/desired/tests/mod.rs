@@ -2,3 +2,4 @@ mod endpoints;
 mod frontends;
 mod node;
 mod random;
+mod ranges;

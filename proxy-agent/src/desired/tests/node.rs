@@ -76,11 +76,14 @@ fn with_node_ports(mode: ProxyMode, list: &[&str], iptables_localhost: bool) -> 
 
 const I: ProxyMode = ProxyMode::Iptables;
 const N: ProxyMode = ProxyMode::Nftables;
+const V: ProxyMode = ProxyMode::Ipvs;
 
 /// Rows 121 to 124 and 135 to 145 of the behaviour tables: mode, the list, the addresses that take node ports on packets;
 /// then whether loopback does for sockets of the host, IPv4 and IPv6.
 #[rstest]
 #[case::i_empty(I, &[], &[ALL], (true, false))]
+#[case::v_empty(V, &[], &[ALL], (false, false))]
+#[case::v_primary(V, &["primary"], &[PRIMARY], (false, false))]
 #[case::n_empty(N, &[], &[PRIMARY], (false, false))]
 #[case::i_primary(I, &["primary"], &[PRIMARY], (false, false))]
 #[case::n_primary(N, &["primary"], &[PRIMARY], (false, false))]

@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -89,7 +92,7 @@ struct World {
     services: BTreeMap<u8, Value>,
     slices: BTreeMap<u8, Value>,
     zone: Option<String>,
-    addresses: BTreeSet<std::net::IpAddr>,
+    addresses: BTreeSet<IpAddr>,
 }
 
 const fn family(v6: bool) -> FamilyKind {
@@ -132,8 +135,12 @@ impl World {
                     ],
                     "externalIPs": if *external { json!([testing::external(family, 1)]) } else { json!([]) },
                     "internalTrafficPolicy": if *local { "Local" } else { "Cluster" },
+                    "loadBalancerSourceRanges": [format!("{}/{}", cluster_ip(family, u16::from(*address)), 32)],
                 });
                 let mut object = testing::service(&format!("s{name}"), &cluster_ip(family, u16::from(*address)), &spec);
+                if *external {
+                    object["status"] = json!({"loadBalancer": {"ingress": [{"ip": testing::external(family, 2)}]}});
+                }
                 object["metadata"]["creationTimestamp"] = json!(format!("200{age}-01-01T00:00:00Z"));
                 objects.take(testing::set_service(&object));
                 self.services.insert(*name, object);
@@ -176,7 +183,7 @@ impl World {
     }
 
     /// What is wanted if everything is there from the beginning.
-    fn anew(&self) -> BTreeMap<ServicePortId, DesiredService> {
+    fn anew(&self) -> Wanted {
         let mut objects = objects(&settings());
         objects.take(set_node(&node_in(self.zone.as_deref())));
         objects.set_node_addresses(self.addresses.clone());
@@ -186,18 +193,35 @@ impl World {
         self.services
             .values()
             .for_each(|service| objects.take(testing::set_service(service)));
-        let mut all = BTreeMap::new();
-        take_in(&mut objects, &mut all);
+        let mut all = Wanted::default();
+        all.take_in(&mut objects);
         all
     }
 }
 
-fn take_in(objects: &mut Objects, all: &mut BTreeMap<ServicePortId, DesiredService>) {
-    for (id, service) in objects.wanted().unwrap_or_default().services {
-        match service {
-            Some(service) => all.insert(id, service),
-            None => all.remove(&id),
-        };
+/// Everything that has been wanted so far.
+#[derive(Debug, Default, PartialEq)]
+struct Wanted {
+    services: BTreeMap<ServicePortId, DesiredService>,
+    addresses: BTreeSet<IpAddr>,
+}
+
+impl Wanted {
+    fn take_in(&mut self, objects: &mut Objects) {
+        let changes = objects.wanted().unwrap_or_default();
+        for (id, service) in changes.services {
+            match service {
+                Some(service) => self.services.insert(id, service),
+                None => self.services.remove(&id),
+            };
+        }
+        for (address, is_service) in changes.addresses {
+            if is_service {
+                self.addresses.insert(address);
+            } else {
+                self.addresses.remove(&address);
+            }
+        }
     }
 }
 
@@ -206,16 +230,16 @@ proptest! {
     fn a_history_of_changes_leads_where_the_objects_alone_lead(steps in prop::collection::vec(step(), 0..60)) {
         let mut objects = objects(&settings());
         let mut world = World::default();
-        let mut all = BTreeMap::new();
+        let mut all = Wanted::default();
         for step in &steps {
             if world.step(step, &mut objects) {
-                take_in(&mut objects, &mut all);
+                all.take_in(&mut objects);
                 prop_assert_eq!(&all, &world.anew());
             }
         }
-        take_in(&mut objects, &mut all);
+        all.take_in(&mut objects);
         prop_assert_eq!(&all, &world.anew());
-        let frontends: Vec<_> = all.iter().flat_map(|(id, service)| {
+        let frontends: Vec<_> = all.services.iter().flat_map(|(id, service)| {
             service.frontends.iter().map(move |frontend| (id.protocol, frontend.address, frontend.port))
         }).collect();
         prop_assert_eq!(frontends.iter().collect::<BTreeSet<_>>().len(), frontends.len());

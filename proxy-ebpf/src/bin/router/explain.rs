@@ -7,7 +7,6 @@ use proxy_common::{
     explain::{Explanation, Outcome},
     family::{Family as _, V4, V6},
     flow::FlowKey,
-    frontend::FrontendKey,
     net::{Address as _, Tuple},
     node::{NodeConfig, node_flag},
     reason::Reason,
@@ -15,13 +14,9 @@ use proxy_common::{
 use proxy_ebpf::{
     node::Node,
     parse::{self, Packet, Parse},
-    pipeline::{self, Decision},
-    select::{
-        self,
-        policy::{self, Sender},
-    },
-    service::{self, Dialled},
-    track,
+    pipeline,
+    select::{self, Decision, policy::Sender},
+    service, track,
     verdict::{Action, Verdict},
     work::Work,
 };
@@ -51,8 +46,12 @@ fn explain_packet<F: Parse>(frame: &Skb, kernel: &impl Node<F>, work: Option<&mu
     let Some(work) = work else {
         return of_verdict(Verdict::pass(Reason::NoService));
     };
-    if let Err(verdict) = look(frame, work) {
-        return of_verdict(verdict);
+    match look(frame, work) {
+        Ok(()) => {}
+        Err(verdict) if verdict == Verdict::pass(Reason::IcmpQuery) => {
+            return of_verdict(pipeline::query(kernel, &work.header.destination));
+        }
+        Err(verdict) => return of_verdict(verdict),
     }
     work.key = FlowKey::wire(&work.segment.tuple);
     let segment = &work.segment;
@@ -103,7 +102,10 @@ fn look<F: Parse>(frame: &Skb, work: &mut Work<F>) -> Result<(), Verdict> {
             work.segment = segment;
             Ok(())
         }
-        Ok(Packet::Icmp(_)) => Err(Verdict::pass(Reason::IcmpQuery)),
+        Ok(Packet::Icmp(header)) => {
+            work.header = header;
+            Err(Verdict::pass(Reason::IcmpQuery))
+        }
         Err(reason) => Err(Verdict::pass(reason)),
     }
 }
@@ -122,16 +124,10 @@ fn decide_for_host<F: Parse, N: Node<F>>(
     } else {
         service::lookup(kernel, tuple.destination, tuple.protocol)
     };
-    let dialled = dialled.ok_or(Verdict::pass(Reason::NoService))?;
-    let block = select::block(kernel, dialled.service)?;
-    let treatment = policy::treatment(dialled.kind, &block.header, config, Sender::Host);
-    Ok(Decision {
-        dialled,
-        candidates: block.candidates(treatment.view, kernel)?,
-        view: treatment.view,
-        masquerade: treatment.masquerade,
-        generation: block.generation(),
-    })
+    let Some(dialled) = dialled else {
+        return Err(service::unanswered(kernel, config, &tuple.destination.address));
+    };
+    select::decide(kernel, config, dialled, Sender::Host, None)
 }
 
 #[inline(always)]

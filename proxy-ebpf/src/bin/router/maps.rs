@@ -6,7 +6,7 @@ use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_NOEXIST},
     btf_maps::SkStorage,
     macros::{btf_map, map},
-    maps::{Array, HashMap, LruHashMap, PerCpuArray},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, lpm_trie},
 };
 use proxy_common::{
     block::{Cell, FlipWord},
@@ -18,6 +18,7 @@ use proxy_common::{
     frontend::{Frontend, FrontendKey},
     names::{EndpointName, ServiceName},
     net::{Ip4, Ip6},
+    network::{Rule, ScopedAddress},
     node::{Device, NodeConfig, RejectBudget},
     phase::Answer,
     reason::Reason,
@@ -42,6 +43,8 @@ macro_rules! maps {
 maps! {
     FRONTENDS_V4: HashMap<FrontendKey<V4>, Frontend>;
     FRONTENDS_V6: HashMap<FrontendKey<V6>, Frontend>;
+    NETWORKS_V4: LpmTrie<ScopedAddress<V4>, Rule>;
+    NETWORKS_V6: LpmTrie<ScopedAddress<V6>, Rule>;
     SERVICES: Array<u64>, BPF_F_MMAPABLE;
     ENDPOINTS: Array<Cell>, BPF_F_MMAPABLE;
     STATE: Array<EndpointState>, BPF_F_MMAPABLE;
@@ -167,7 +170,7 @@ fn load_frontend(entry: *const Frontend) -> Frontend {
 }
 
 macro_rules! tables {
-    ($family:ty, $hand:literal, $frontends:ident, $targets:ident, $flows:ident, $records:ident, $fragments:ident,
+    ($family:ty, $hand:literal, $frontends:ident, $networks:ident, $targets:ident, $flows:ident, $records:ident, $fragments:ident,
      $node:ident, $addresses:ident, $sources:ident) => {
         impl Tables<$family> for Kernel {
             #[inline(always)]
@@ -187,6 +190,13 @@ macro_rules! tables {
             #[inline(always)]
             fn is_target(&self, key: &FrontendKey<$family>) -> bool {
                 $targets.get_ptr(key).is_some()
+            }
+
+            #[inline(always)]
+            fn rule(&self, scope: u32, address: &<$family as Family>::Address) -> Option<Rule> {
+                let place = ScopedAddress::<$family>::new(scope, *address);
+                let key = lpm_trie::Key::new(ScopedAddress::<$family>::BITS, place);
+                $networks.get(&key).copied()
             }
 
             #[inline(always)]
@@ -386,6 +396,7 @@ tables!(
     V4,
     0,
     FRONTENDS_V4,
+    NETWORKS_V4,
     TARGETS_V4,
     FLOWS_V4,
     RECORDS_V4,
@@ -398,6 +409,7 @@ tables!(
     V6,
     1,
     FRONTENDS_V6,
+    NETWORKS_V6,
     TARGETS_V6,
     FLOWS_V6,
     RECORDS_V6,

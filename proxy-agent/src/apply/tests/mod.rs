@@ -10,6 +10,7 @@ use proxy_common::{
     frontend::{Frontend, FrontendKey, FrontendKind},
     names::{EndpointName, ServiceName},
     net::Protocol,
+    network::{NetworkKey, Rule},
 };
 
 use super::{
@@ -17,9 +18,12 @@ use super::{
     key::SocketKey,
     maps::Dual,
     memory::{MemoryTable, MemoryWords, Power},
+    networks::{NetworkTables, Networks},
     *,
 };
 use crate::desired::{DesiredEndpoint, DesiredFrontend, Views};
+
+mod networks;
 
 /// Maps that outlive the applier, as the kernel's do.
 #[derive(Clone)]
@@ -30,6 +34,7 @@ struct World {
         MemoryTable<FrontendKey<V6>, Frontend>,
     ),
     targets: (MemoryTable<FrontendKey<V4>, u32>, MemoryTable<FrontendKey<V6>, u32>),
+    networks: (MemoryTable<NetworkKey<V4>, Rule>, MemoryTable<NetworkKey<V6>, Rule>),
     services: MemoryWords,
     endpoints: MemoryWords,
     state: MemoryWords,
@@ -57,6 +62,10 @@ impl World {
                 MemoryTable::new("TARGETS_V4", 64, power),
                 MemoryTable::new("TARGETS_V6", 64, power),
             ),
+            networks: (
+                MemoryTable::new("NETWORKS_V4", 64, power),
+                MemoryTable::new("NETWORKS_V6", 64, power),
+            ),
             services: MemoryWords::new(services, power),
             endpoints: MemoryWords::new(cells * 4, power),
             state: MemoryWords::new(endpoints * 4, power),
@@ -77,6 +86,11 @@ impl World {
                 v4: Box::new(world.targets.0),
                 v6: Box::new(world.targets.1),
             },
+            networks: Networks::adopt(NetworkTables {
+                v4: Box::new(world.networks.0),
+                v6: Box::new(world.networks.1),
+            })
+            .expect("memory"),
             services: Box::new(world.services),
             endpoints: Box::new(world.endpoints),
             state: Box::new(world.state),
@@ -170,6 +184,7 @@ fn service(family: FamilyKind, frontends: &[u8], endpoints: &[(u8, Views)]) -> D
     DesiredService {
         frontends: frontends.iter().map(frontend).collect(),
         flags: 0,
+        source_ranges: Vec::new(),
         affinity_seconds: 0,
         endpoints: endpoints.iter().map(endpoint).collect(),
     }
@@ -195,8 +210,8 @@ type State = BTreeMap<ServicePortId, DesiredService>;
 fn changes(services: impl IntoIterator<Item = (ServicePortId, Option<DesiredService>)>) -> Changes {
     Changes {
         services: services.into_iter().collect(),
-        node: None,
         complete: true,
+        ..Changes::default()
     }
 }
 
