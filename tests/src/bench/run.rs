@@ -1,5 +1,6 @@
 //! A run from its options to its report.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,7 +20,7 @@ use crate::apiserver::ApiServer;
 use crate::cluster::remove_own_worlds;
 use crate::interrupt::clean_up_on_interrupt;
 use crate::measure::results::{Entrant, Kind, Results, Run, SCHEMA, State, Subject};
-use crate::measure::{findings, machine, report};
+use crate::measure::{findings, losses, machine, report};
 
 /// Measures what is asked for and writes the report; says whether everything that should have a row has one.
 ///
@@ -247,6 +248,40 @@ fn agents(
             failed(peer, &error, results, progress);
         }
         results.save(&options.file())?;
+    }
+    agents_profiles(block, shelf, options, results, progress)
+}
+
+/// What agents do where one of Fairlead was shown to be worse, as far as an earlier run has not looked. What goes wrong is
+/// told and is no failure of a peer.
+fn agents_profiles(
+    block: Block,
+    shelf: &Shelf,
+    options: &Options,
+    results: &mut Results,
+    progress: &Progress,
+) -> Result<()> {
+    let objects = block.objects();
+    let subjects = results.series.iter().map(|series| &series.subject);
+    let subjects: BTreeSet<Subject> = subjects
+        .filter(|subject| control::is_of_agent(subject, objects))
+        .cloned()
+        .collect();
+    for subject in subjects {
+        let concerned = losses::concerned(results, &subject);
+        let peers = there(&block, options, results).into_iter();
+        let is_concerned = |peer: &Peer| concerned.iter().any(|name| name == peer.name());
+        for peer in peers.filter(is_concerned) {
+            if results.profile(&subject, peer.name()).is_some() {
+                continue;
+            }
+            progress.tell(&format!("profile of {peer}: {subject}"));
+            match control::profile(plan(peer, block, objects), &subject, shelf, options) {
+                Ok(profile) => results.profiles.push(profile),
+                Err(error) => progress.tell(&format!("no profile of {peer}: {error:#}")),
+            }
+            results.save(&options.file())?;
+        }
     }
     Ok(())
 }

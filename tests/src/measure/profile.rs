@@ -15,6 +15,9 @@ pub struct Profile {
     pub of: String,
     /// The peer's own BPF programs, by the kernel's run-time statistics; empty for a peer without.
     pub programs: Vec<Program>,
+    /// What the kernel holds for an agent's maps, the largest first; empty for what is no agent's, or has none.
+    #[serde(default)]
+    pub maps: Vec<Map>,
     /// The processors, by samples; none where they cannot be sampled.
     pub processors: Option<Processors>,
 }
@@ -30,6 +33,15 @@ pub struct Program {
     pub time: f64,
 }
 
+/// A map of an agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Map {
+    /// Its name.
+    pub name: String,
+    /// What the kernel holds for it, in bytes.
+    pub bytes: f64,
+}
+
 /// What the processors were doing, all of them, in ns of one processor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Processors {
@@ -39,10 +51,10 @@ pub struct Processors {
     pub idle: f64,
     /// Processes that have no part in it; what of it was done while they ran is not told apart.
     pub elsewhere: f64,
-    /// Programs in user space.
+    /// Programs in user space, but for those of `functions`.
     pub user: f64,
     /// The kernel's functions that took most, the longest first, without what they call. Compiled BPF programs are
-    /// among them.
+    /// among them, and for an agent the functions of programs in user space, behind the program's name.
     pub functions: Vec<Function>,
     /// All other functions of the kernel together.
     pub others: f64,
@@ -90,7 +102,8 @@ impl Profile {
                 processors.others,
             ])
         });
-        programs.chain(processors).all(f64::is_finite)
+        let maps = self.maps.iter().map(|map| map.bytes);
+        programs.chain(maps).chain(processors).all(f64::is_finite)
     }
 }
 

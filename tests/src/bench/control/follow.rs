@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{ATTEMPT, COMPLETE, Sheet};
+use super::{ATTEMPT, CHANGE, COMPLETE, Sheet};
 use crate::apiserver::ApiServer;
 use crate::bench::objects::{Objects, Use};
 use crate::bench::plan::Options;
@@ -33,19 +33,30 @@ const WATCHED: usize = 0;
 
 /// Changes while the rest idles, then while others change.
 pub(super) fn changes(stand: &Stand, api: &ApiServer, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
-    let count = if options.quick { 10 } else { 50 };
-    let idle = follow(stand, api, count)?;
-    note(sheet, "change", &idle);
+    note(sheet, CHANGE, &while_others_idle(stand, api, options)?);
+    note(sheet, LAST_CASE, &while_others_change(stand, api, options)?);
+    Ok(())
+}
+
+/// How long each change took.
+pub(super) fn while_others_idle(stand: &Stand, api: &ApiServer, options: &Options) -> Result<Vec<Duration>> {
+    follow(stand, api, count(options))
+}
+
+/// The same while other Services change.
+pub(super) fn while_others_change(stand: &Stand, api: &ApiServer, options: &Options) -> Result<Vec<Duration>> {
     let stop = AtomicBool::new(false);
-    let busy = thread::scope(|scope| {
+    thread::scope(|scope| {
         let others = scope.spawn(|| change_others(stand.plan.objects, api, &stop));
-        let busy = follow(stand, api, count);
+        let busy = follow(stand, api, count(options));
         stop.store(true, Ordering::Relaxed);
         others.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         busy
-    })?;
-    note(sheet, LAST_CASE, &busy);
-    Ok(())
+    })
+}
+
+const fn count(options: &Options) -> usize {
+    if options.quick { 10 } else { 50 }
 }
 
 fn note(sheet: &mut Sheet<'_>, case: &str, times: &[Duration]) {

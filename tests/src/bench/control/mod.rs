@@ -3,6 +3,7 @@
 //! One agent at a time, on the client's node alone; each has an API server of its own with the same objects.
 
 mod follow;
+mod profiled;
 mod spent;
 
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use crate::peer::{Open, Transport};
 use crate::plan::Ip;
 use crate::wait;
 use follow::LAST_CASE;
+pub(super) use profiled::{is_of_agent, profile};
 use spent::Spent;
 
 /// How long an agent may take for everything: kube-proxy in mode iptables takes minutes for many Services.
@@ -31,6 +33,8 @@ pub(super) const STARTS: u32 = 3;
 /// No further one is begun after this.
 pub(super) const STARTED: Duration = Duration::from_secs(120);
 const COLD_START: &str = "cold-start";
+const CREATE: &str = "create";
+const CHANGE: &str = "change";
 /// How long one attempt to reach a Service may take.
 const ATTEMPT: Duration = Duration::from_millis(100);
 /// Services that are tried for the whole list, from its begin to its end.
@@ -85,7 +89,7 @@ impl Sheet<'_> {
         let objects = self.plan.objects;
         let subject = Subject {
             case: case.to_owned(),
-            path: "agent of one node".to_owned(),
+            path: profiled::PATH.to_owned(),
             family: String::new(),
             host: self.host.to_owned(),
             services: u32::try_from(objects.services).unwrap_or(u32::MAX),
@@ -116,9 +120,9 @@ fn created(few: StandPlan, api: &ApiServer, sheet: &mut Sheet<'_>) -> Result<()>
     let created = begin.elapsed();
     everything_answers(&stand, all)?;
     let followed = begin.elapsed();
-    sheet.add("create", "the server's time", "s", created.as_secs_f64());
-    sheet.add("create", "until all answer", "s", followed.as_secs_f64());
-    sheet.add_spent("create", &Spent::by(&stand, before)?);
+    sheet.add(CREATE, "the server's time", "s", created.as_secs_f64());
+    sheet.add(CREATE, "until all answer", "s", followed.as_secs_f64());
+    sheet.add_spent(CREATE, &Spent::by(&stand, before)?);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! What the processors do for a peer: taken beside the measured rounds, of what was lost alone.
+//! What the processors do for a peer: taken beside what was measured, of what was lost alone.
 //!
 //! The peer's own programs and the processors are looked at in a sample each: counting how long programs run takes time,
 //! too, which would be in the functions of the other.
@@ -16,7 +16,8 @@ use crate::measure::losses;
 use crate::measure::profile::{Function, Processors, Profile, Program};
 use crate::measure::results::{Better, Metric, Results, Subject};
 use counted::Counted;
-use sampled::Samples;
+pub(super) use sampled::Recording;
+use sampled::{Detail, Samples};
 
 /// The fact of the machine that says why there are no samples of the processors.
 const NO_SAMPLES: &str = "profiles of the processors";
@@ -59,7 +60,7 @@ fn of(task: Task, subject: &Subject, stand: &Stand, ends: &Ends<'_>, results: &m
     let (of, programs, samples) = taken?;
     let processors = match samples {
         // Read now that nobody waits for the stand.
-        Some((amount, samples)) => Some(processors(samples.read()?, amount)?),
+        Some((amount, samples)) => Some(processors(samples.read(Detail::Kernel)?, amount)),
         None => None,
     };
     Ok(Profile {
@@ -67,8 +68,25 @@ fn of(task: Task, subject: &Subject, stand: &Stand, ends: &Ends<'_>, results: &m
         peer: stand.plan.peer.name().to_owned(),
         of,
         programs,
+        maps: Vec::new(),
         processors,
     })
+}
+
+/// Begins to look at the processors, for what an agent does.
+///
+/// # Errors
+/// When they cannot be sampled: in one line.
+pub(super) fn record(stand: &Stand) -> Result<Recording> {
+    sampled::begin(stand)
+}
+
+/// What they did until now, for each of `amount`; what the agent and its tools did by the functions of those.
+///
+/// # Errors
+/// When perf does not say it.
+pub(super) fn of_agent(recording: Recording, amount: f64) -> Result<Processors> {
+    Ok(processors(recording.end()?.read(Detail::Programs)?, amount))
 }
 
 /// What the rate counts, the programs, and the samples with the amount that was done meanwhile.
@@ -108,7 +126,7 @@ fn amount(values: &[(Metric, f64)]) -> Result<(String, f64)> {
 }
 
 /// From counts to nanoseconds for one.
-fn processors(counts: sampled::Counts, amount: f64) -> Result<Processors> {
+fn processors(counts: sampled::Counts, amount: f64) -> Processors {
     let sample = counts.sample.as_nanos() as f64 / amount;
     let time = |samples: u64| samples as f64 * sample;
     let busy = counts.user + counts.functions.values().sum::<u64>();
@@ -125,12 +143,12 @@ fn processors(counts: sampled::Counts, amount: f64) -> Result<Processors> {
         })
         .collect();
     functions.sort_by(|a, b| b.time.total_cmp(&a.time));
-    Ok(Processors {
+    Processors {
         sample,
         idle: time(counts.idle),
         elsewhere: time(counts.strangers),
         user: time(counts.user),
         functions,
         others: time(left.into_iter().map(|(_, samples)| samples).sum()),
-    })
+    }
 }

@@ -26,7 +26,7 @@ const FREQUENCY: u32 = 4000;
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// perf at work.
-pub(super) struct Recording {
+pub(in crate::bench) struct Recording {
     process: Process,
     control: File,
     answers: File,
@@ -42,6 +42,15 @@ pub(super) struct Samples {
     strangers: BTreeSet<i32>,
 }
 
+/// What is told apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// The functions of the kernel; user space is one.
+    Kernel,
+    /// Those of programs in user space too, each behind its program's name.
+    Programs,
+}
+
 /// How many samples fell where.
 pub(super) struct Counts {
     /// What one stands for.
@@ -51,7 +60,7 @@ pub(super) struct Counts {
     /// In processes that were there before and have no part in it.
     pub(super) strangers: u64,
     pub(super) user: u64,
-    /// Of the kernel, by symbol.
+    /// Of the kernel, and with [`Detail::Programs`] of programs too, by symbol.
     pub(super) functions: BTreeMap<String, u64>,
 }
 
@@ -165,12 +174,12 @@ impl Samples {
     ///
     /// # Errors
     /// When perf cannot read what it has written.
-    pub(super) fn read(&self) -> Result<Counts> {
+    pub(super) fn read(&self, detail: Detail) -> Result<Counts> {
         let mut perf = Command::new("perf");
-        perf.args(["script", "--fields", "pid,ip,sym", "--input"])
+        perf.args(["script", "--fields", "comm,pid,ip,sym", "--input"])
             .arg(&self.data);
         let text = tool::output(&mut perf, "").context("perf script")?;
-        let mut counts = counted(&text, &self.strangers);
+        let mut counts = counted(&text, &self.strangers, detail);
         let all = counts.idle + counts.strangers + counts.user + counts.functions.values().sum::<u64>();
         ensure!(all > 0, "perf has no samples");
         let processors = u32::try_from(thread::available_parallelism()?.get())?;
@@ -186,8 +195,8 @@ impl Drop for Samples {
     }
 }
 
-/// Lines such as `12345 ffffffff81a2b3c4 ip_rcv`: the process, the address, the function.
-fn counted(text: &str, strangers: &BTreeSet<i32>) -> Counts {
+/// Lines such as `nginx 12345 ffffffff81a2b3c4 ip_rcv`: the name, the process, the address, the function.
+fn counted(text: &str, strangers: &BTreeSet<i32>, detail: Detail) -> Counts {
     let mut counts = Counts {
         sample: Duration::ZERO,
         idle: 0,
@@ -196,13 +205,22 @@ fn counted(text: &str, strangers: &BTreeSet<i32>) -> Counts {
         functions: BTreeMap::new(),
     };
     for line in text.lines() {
-        let Some((process, address, symbol)) = place(line) else {
+        let Some(Sample {
+            name,
+            process,
+            address,
+            symbol,
+        }) = place(line)
+        else {
             continue;
         };
+        // The upper half of all addresses is the kernel's.
+        let is_user = address >> 63 == 0;
         if strangers.contains(&process) {
             counts.strangers += 1;
-        } else if address >> 63 == 0 {
-            // The upper half of all addresses is the kernel's.
+        } else if is_user && detail == Detail::Programs {
+            *counts.functions.entry(format!("{name}: {symbol}")).or_default() += 1;
+        } else if is_user {
             counts.user += 1;
         } else if process == 0 && is_idle(symbol) {
             counts.idle += 1;
@@ -213,11 +231,30 @@ fn counted(text: &str, strangers: &BTreeSet<i32>) -> Counts {
     counts
 }
 
-fn place(line: &str) -> Option<(i32, u64, &str)> {
-    let mut words = line.split_whitespace();
-    let process = words.next()?.parse().ok()?;
-    let address = u64::from_str_radix(words.next()?, 16).ok()?;
-    Some((process, address, words.next().unwrap_or("unknown")))
+/// One line.
+struct Sample<'a> {
+    name: &'a str,
+    process: i32,
+    address: u64,
+    symbol: &'a str,
+}
+
+/// Names may have blanks in them: the process is the first number before an address, and the symbol is all that follows.
+fn place(line: &str) -> Option<Sample<'_>> {
+    let line = line.trim();
+    let blanks = line.match_indices(' ').map(|(at, _)| at);
+    let mut starts = blanks.filter_map(|at| {
+        let (name, rest) = line.split_at(at);
+        let (process, rest) = rest.trim_start().split_once(' ')?;
+        let (address, symbol) = rest.trim_start().split_once(' ').unwrap_or((rest.trim_start(), ""));
+        Some(Sample {
+            name: name.trim_end(),
+            process: process.parse().ok()?,
+            address: u64::from_str_radix(address, 16).ok()?,
+            symbol: if symbol.is_empty() { "unknown" } else { symbol.trim() },
+        })
+    });
+    starts.next()
 }
 
 /// What the kernel has nothing to do in, by the names of x86 and arm64.
@@ -242,19 +279,36 @@ mod tests {
     #[test]
     fn samples_are_counted_by_function_of_the_kernel() {
         let text = "\
-    0  ffffffff81f0a2bb pv_native_safe_halt
-    0  ffffffff81c01234 net_rx_action
-   12  ffffffff81c01234 net_rx_action
-   13      7f8cdd1ae046 __memset_avx512_unaligned_erms
-   12      55d0aa001000 [unknown]
-   12  ffffffffc0a01234 bpf_prog_6deef7357e7b4530_ingress
-   12  ffffffffc0a01238 bpf_prog_34e442a3cd6ee582_enter_3C_proxy_common_3A__3A_family_3E_
-   14  ffffffff81c01234 do_exit
+         swapper     0  ffffffff81f0a2bb pv_native_safe_halt
+         swapper     0  ffffffff81c01234 net_rx_action
+            peer    12  ffffffff81c01234 net_rx_action
+            peer    13      7f8cdd1ae046 __memset_avx512_unaligned_erms
+     nginx: work    12      55d0aa001000 [unknown]
+            peer    12  ffffffffc0a01234 bpf_prog_6deef7357e7b4530_ingress
+            peer    12  ffffffffc0a01238 bpf_prog_34e442a3cd6ee582_enter_3C_proxy_common_3A__3A_family_3E_
+            etcd    14  ffffffff81c01234 do_exit
 ";
-        let counts = counted(text, &BTreeSet::from([14]));
+        let counts = counted(text, &BTreeSet::from([14]), Detail::Kernel);
         assert_eq!((counts.idle, counts.user, counts.strangers), (1, 2, 1));
         let functions: Vec<_> = counts.functions.into_iter().collect();
         let expected = [("BPF enter", 1), ("BPF ingress", 1), ("net_rx_action", 2)];
         assert_eq!(functions, expected.map(|(name, samples)| (name.to_owned(), samples)));
+    }
+
+    #[test]
+    fn functions_of_programs_are_told_apart_where_they_are_asked_for() {
+        let text = "\
+        fairlead    13      7f8cdd1ae046 <alloc::vec::Vec<T> as Clone>::clone
+     nginx: work    12      55d0aa001000 [unknown]
+        fairlead    13  ffffffff81c01234 do_check
+";
+        let counts = counted(text, &BTreeSet::new(), Detail::Programs);
+        let functions: Vec<_> = counts.functions.into_iter().collect();
+        let expected = [
+            "do_check",
+            "fairlead: <alloc::vec::Vec<T> as Clone>::clone",
+            "nginx: work: [unknown]",
+        ];
+        assert_eq!(functions, expected.map(|name| (name.to_owned(), 1)));
     }
 }

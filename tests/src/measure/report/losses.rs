@@ -57,7 +57,11 @@ fn says(analysis: &Analysis<'_>, loss: &Loss<'_, '_>) -> Vec<Block> {
     let Some(ours) = profile(loss.mode) else {
         return vec![Block::Text("There is no profile of it.".to_owned())];
     };
-    let mut blocks = vec![Block::Text(programs(ours))];
+    let mut blocks = vec![Block::Text(if ours.maps.is_empty() {
+        programs(ours)
+    } else {
+        maps(ours)
+    })];
     // The first figure of a case is what it is about.
     let best = loss.lost.first().and_then(|lost| profile(lost.best));
     let direct = analysis.peers_of(Kind::Ceiling).into_iter().find_map(profile);
@@ -97,6 +101,19 @@ fn programs(profile: &Profile) -> String {
         profile.of,
         nanoseconds(profile.own_time()),
         words::figure(hundredths(runs)),
+        each.collect::<Vec<_>>().join("; ")
+    )
+}
+
+/// `The kernel holds 120.5 MB for its maps: RECORDS_V6 40.1; ...`.
+fn maps(profile: &Profile) -> String {
+    let megabytes = |bytes: f64| words::figure((bytes / 1e5).round() / 10.0);
+    let all: f64 = profile.maps.iter().map(|map| map.bytes).sum();
+    let largest = profile.maps.iter().take(SHOWN);
+    let each = largest.map(|map| format!("{} {}", map.name, megabytes(map.bytes)));
+    format!(
+        "The kernel holds {} MB for its maps, the largest of which are {}.",
+        megabytes(all),
         each.collect::<Vec<_>>().join("; ")
     )
 }

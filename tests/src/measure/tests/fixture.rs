@@ -192,6 +192,7 @@ pub(crate) fn profiles(subject: &Subject) -> Vec<Profile> {
         peer: peer.to_owned(),
         of: "connections".to_owned(),
         programs,
+        maps: Vec::new(),
         processors: Some(Processors {
             sample: 10.0,
             idle: 100.0,
