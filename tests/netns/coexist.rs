@@ -7,47 +7,15 @@ use rstest::rstest;
 use tests::agent::SocketLb;
 use tests::cluster::{NodePlan, PodNetwork, World};
 use tests::foreign::{Foreign, Order, Side, Verdict};
-use tests::manifests::Service;
+use tests::manifests::{Backend, Service};
 use tests::peer::{Open, Transport};
 use tests::plan::{Ip, cluster_ip, load_balancer};
-use tests::programmed::{Programmed, TARGET, serve_everywhere, spreads_over};
+use tests::programmed::{Programmed, TARGET, sees, sees_the_client, serve_at, serve_everywhere, spreads_over};
+use tests::rules::{Engine, FIREWALL, MASQUERADE, NO_INVALID, Tables, Words};
 use tests::wait;
 
 const NODE_PORT: u16 = 30080;
 const ALL: [&str; 4] = ["pod-a-0", "pod-a-1", "pod-b-0", "pod-b-1"];
-
-/// What a firewall of a node commonly holds: known connections, then what begins in or goes to the pods' networks.
-const FIREWALL: &str = "
-table inet firewall {
-  chain forward {
-    type filter hook forward priority 0; policy drop;
-    ct state established,related accept
-    ip daddr 10.244.0.0/16 accept
-    ip6 daddr fd00:10:244::/48 accept
-    ip saddr 10.244.0.0/16 accept
-    ip6 saddr fd00:10:244::/48 accept
-    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
-  }
-}";
-
-/// The same, and what connection tracking calls invalid is dropped first.
-const NO_INVALID: &str = "
-table inet invalid {
-  chain forward {
-    type filter hook forward priority -10; policy accept;
-    ct state invalid counter drop
-  }
-}";
-
-/// A CNI that masquerades what leaves the pods' networks.
-const MASQUERADE: &str = "
-table inet cni {
-  chain postrouting {
-    type nat hook postrouting priority srcnat; policy accept;
-    ip saddr 10.244.0.0/16 ip daddr != 10.244.0.0/16 masquerade
-    ip6 saddr fd00:10:244::/48 ip6 daddr != fd00:10:244::/48 masquerade
-  }
-}";
 
 /// Two nodes of that shape, with a Service on all pods.
 fn started(shape: impl Fn(&mut NodePlan), before: impl FnOnce(&World) -> Result<()>) -> Result<Programmed> {
@@ -82,13 +50,6 @@ fn everything_works(programmed: &Programmed) -> Result<()> {
     Ok(())
 }
 
-fn rules(world: &World, rules: &str) -> Result<()> {
-    world
-        .nodes
-        .iter()
-        .try_for_each(|node| node.tool("nft", &[rules]).map(drop))
-}
-
 #[rstest]
 fn with_any_reverse_path_filter(
     #[values(PodNetwork::Bridge, PodNetwork::Routed)] network: PodNetwork,
@@ -112,20 +73,80 @@ fn with_connection_tracking(
 }
 
 #[rstest]
-#[case::bridge_seen_by_netfilter(PodNetwork::Bridge, true, FIREWALL)]
-#[case::bridge(PodNetwork::Bridge, false, FIREWALL)]
-#[case::routed(PodNetwork::Routed, false, FIREWALL)]
-#[case::routed_without_invalid(PodNetwork::Routed, false, NO_INVALID)]
-#[case::bridge_without_invalid(PodNetwork::Bridge, true, NO_INVALID)]
-#[case::routed_masqueraded(PodNetwork::Routed, false, MASQUERADE)]
-#[case::bridge_masqueraded(PodNetwork::Bridge, true, MASQUERADE)]
+#[case::bridge_seen_by_netfilter(PodNetwork::Bridge, true, FIREWALL, Engine::Nftables)]
+#[case::bridge(PodNetwork::Bridge, false, FIREWALL, Engine::Nftables)]
+#[case::routed(PodNetwork::Routed, false, FIREWALL, Engine::Nftables)]
+#[case::bridge_by_iptables(PodNetwork::Bridge, true, FIREWALL, Engine::Iptables(Tables::Nft))]
+#[case::routed_by_iptables(PodNetwork::Routed, false, FIREWALL, Engine::Iptables(Tables::Legacy))]
+#[case::routed_without_invalid(PodNetwork::Routed, false, NO_INVALID, Engine::Nftables)]
+#[case::bridge_without_invalid(PodNetwork::Bridge, true, NO_INVALID, Engine::Nftables)]
+#[case::bridge_without_invalid_by_iptables(PodNetwork::Bridge, true, NO_INVALID, Engine::Iptables(Tables::Legacy))]
+#[case::routed_masqueraded(PodNetwork::Routed, false, MASQUERADE, Engine::Nftables)]
+#[case::bridge_masqueraded(PodNetwork::Bridge, true, MASQUERADE, Engine::Nftables)]
+#[case::routed_masqueraded_by_iptables(PodNetwork::Routed, false, MASQUERADE, Engine::Iptables(Tables::Nft))]
 fn with_rules_of_others(
     #[case] network: PodNetwork,
     #[case] bridge_netfilter: bool,
-    #[case] ruleset: &str,
+    #[case] rules: Words,
+    #[case] engine: Engine,
 ) -> Result<()> {
     let shape = |node: &mut NodePlan| (node.network, node.bridge_netfilter) = (network, bridge_netfilter);
-    everything_works(&started(shape, |world| rules(world, ruleset))?)
+    let load = |world: &World| world.nodes.iter().try_for_each(|node| engine.load(node, &rules));
+    everything_works(&started(shape, load)?)
+}
+
+/// Replies that stay on a bridge which netfilter does not see are what breaks beside such a rule.
+#[rstest]
+#[case::bridge_that_is_not_seen(PodNetwork::Bridge, false, true)]
+#[case::bridge_that_is_seen(PodNetwork::Bridge, true, false)]
+#[case::no_bridge(PodNetwork::Routed, false, false)]
+fn a_firewall_that_drops_invalid_is_told_of_where_it_cannot_see_all(
+    #[case] network: PodNetwork,
+    #[case] bridge_netfilter: bool,
+    #[case] is_told: bool,
+    #[values(Engine::Nftables, Engine::Iptables(Tables::Legacy))] engine: Engine,
+) -> Result<()> {
+    let shape = |node: &mut NodePlan| (node.network, node.bridge_netfilter) = (network, bridge_netfilter);
+    let world = World::one_node().each(shape).build()?;
+    engine.load(world.node(0), &NO_INVALID)?;
+    let programmed = Programmed::start(world, SocketLb::Auto, &[])?;
+    let warnings = programmed.agents[0].ask(&["status"])?["warnings"].to_string();
+    ensure!(warnings.contains("drops INVALID") == is_told, "{warnings}");
+    Ok(())
+}
+
+/// The CNI's rule gives the packet an address of the node before it leaves, so it is none of a service's any more, nor is
+/// what comes back until the kernel has put the pod's address in again.
+#[rstest]
+fn a_cni_that_masquerades_what_goes_to_another_node(
+    #[values(PodNetwork::Bridge, PodNetwork::Routed)] network: PodNetwork,
+    #[values(Engine::Nftables, Engine::Iptables(Tables::Legacy))] engine: Engine,
+) -> Result<()> {
+    let shape = |node: &mut NodePlan| {
+        (node.network, node.bridge_netfilter) = (network, network == PodNetwork::Bridge);
+    };
+    let world = World::two_nodes().pods(1).each(shape).build()?;
+    world.nodes.iter().try_for_each(|node| engine.load(node, &MASQUERADE))?;
+    serve_at(world.node(1), world.node(1).address())?;
+    let service = Service::named("host", cluster_ip(10))
+        .ports(80, TARGET)
+        .node_port(NODE_PORT)
+        .backend(Backend::host(world.node(1)));
+    let programmed = Programmed::start(world, SocketLb::Auto, &[service])?;
+    let world = &programmed.world;
+    let near = world.node(0);
+    for ip in Ip::BOTH {
+        let (service, node_port) = (cluster_ip(10).at(ip, 80), near.address().at(ip, NODE_PORT));
+        for transport in [Transport::Tcp, Transport::Udp] {
+            spreads_over(&["node-b"], world.pod(0, 0), transport, service, sees(near))?;
+            spreads_over(&["node-b"], world.pod(1, 0), transport, service, sees_the_client)?;
+            spreads_over(&["node-b"], &world.client, transport, node_port, sees(near))?;
+        }
+        for (from, to) in [(&**world.pod(0, 0), service), (&world.client, node_port)] {
+            from.peer()?.open(Transport::Tcp, to)?.exchange(200_000)?;
+        }
+    }
+    Ok(())
 }
 
 /// Filters of another program that let everything on, attached to the same devices before and after the agent came.

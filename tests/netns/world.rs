@@ -30,7 +30,25 @@ fn everyone_reaches_the_pods_of_every_shape(
     #[values(Uplink::Direct, Uplink::BridgePort)] uplink: Uplink,
     #[values(Between::Routes, Between::Vxlan)] between: Between,
 ) -> Result<()> {
-    let world = two_nodes(network, uplink, between)?;
+    everyone_reaches_pods(&two_nodes(network, uplink, between)?)
+}
+
+#[test]
+fn everyone_reaches_pods_on_the_segment_of_the_nodes() -> Result<()> {
+    let on_segment = |node: &mut tests::cluster::NodePlan| node.network = PodNetwork::Macvlan;
+    let world = World::two_nodes().pods(2).node(1, on_segment).build()?;
+    everyone_reaches_pods(&world)?;
+    for ip in Ip::BOTH {
+        let at = world.pod(1, 0).address.at(ip, PORT);
+        sees(world.pod(1, 1), world.pod(1, 1).address, ip, Transport::Tcp, at)?;
+        sees(world.node(1), in_pod_network(1, 1), ip, Transport::Tcp, at)?;
+        let at = world.pod(0, 1).address.at(ip, PORT);
+        sees(world.pod(1, 1), world.pod(1, 1).address, ip, Transport::Tcp, at)?;
+    }
+    Ok(())
+}
+
+fn everyone_reaches_pods(world: &World) -> Result<()> {
     for ip in Ip::BOTH {
         for server in [world.pod(0, 1), world.pod(1, 0)] {
             let at = server.address.at(ip, PORT);

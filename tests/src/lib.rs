@@ -18,6 +18,7 @@ pub mod apiserver;
 pub mod agent;
 pub mod probe;
 pub mod foreign;
+pub mod rules;
 pub mod programmed;
 pub mod packets;
 pub mod measure;

@@ -69,7 +69,11 @@ fn byte(number: usize) -> u8 {
 
 /// Node `n`, counted from 0.
 pub fn node(n: usize) -> Dual {
-    let last = byte(n + 2);
+    in_nodes_network(byte(n + 2))
+}
+
+/// An address in the nodes' network by its last number; no machine has those from 100 on.
+pub fn in_nodes_network(last: u8) -> Dual {
     Dual {
         v4: Ipv4Addr::new(192, 168, 0, last),
         v6: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last.into()),
@@ -78,10 +82,7 @@ pub fn node(n: usize) -> Dual {
 
 /// The router between the nodes and the outside, on the nodes' network.
 pub fn router() -> Dual {
-    Dual {
-        v4: Ipv4Addr::new(192, 168, 0, 1),
-        v6: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1),
-    }
+    in_nodes_network(1)
 }
 
 /// The client outside the cluster has 2 as its last number, the router's side of that network 1.

@@ -302,6 +302,7 @@ impl Task {
             (PodNetwork::Bridge, Between::Vxlan) => ", VXLAN between nodes",
             (PodNetwork::Routed, Between::Routes) => ", routed pods",
             (PodNetwork::Routed, Between::Vxlan) => ", routed pods, VXLAN between nodes",
+            (PodNetwork::Macvlan, Between::Routes | Between::Vxlan) => ", macvlan pods",
             (_, Between::Tunnels) => ", tunnels between nodes",
         };
         let position = match self.path {

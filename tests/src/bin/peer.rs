@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tests::peer::load::{self, Running};
 use tests::peer::reach::reach;
 use tests::peer::serve::{Serving, serve, serve_sctp};
 use tests::peer::session::Session;
+use tests::peer::speak::{Speaking, speak};
 use tests::peer::{Answer, Failure, Open, Request};
 
 /// What this process holds for the test.
@@ -18,6 +19,7 @@ struct State {
     serving_sctp: Vec<Serving>,
     sessions: HashMap<u32, Session>,
     loads: HashMap<u32, Running>,
+    speaking: HashMap<IpAddr, Speaking>,
 }
 
 fn main() -> io::Result<()> {
@@ -49,6 +51,14 @@ impl State {
                 .remove(&at)
                 .map(|_| Answer::Done)
                 .ok_or_else(|| io::ErrorKind::NotFound.into()),
+            Request::Speak { device, address } => {
+                self.speaking.insert(address, speak(&device, address)?);
+                Ok(Answer::Done)
+            }
+            Request::Hush { address } => {
+                self.speaking.remove(&address);
+                Ok(Answer::Done)
+            }
             Request::Open(how) => self.open(&how),
             Request::Exchange { id, bytes, within } => {
                 let session = self.sessions.get_mut(&id).ok_or(io::ErrorKind::NotFound)?;

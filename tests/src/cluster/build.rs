@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::node::Node;
 use super::place::Place;
@@ -19,6 +19,9 @@ pub enum PodNetwork {
     Bridge,
     /// A veth per pod and a host route to it; the pod's gateway is a link-local address that the host answers for.
     Routed,
+    /// A macvlan device per pod on the uplink: pods are hosts of the nodes' segment, and what they send does not pass the
+    /// node. With [`Uplink::Direct`] and [`Between::Routes`] only.
+    Macvlan,
 }
 
 /// What the node's own address is on.
@@ -144,6 +147,7 @@ impl WorldPlan {
     /// # Errors
     /// When not root, or a part cannot be made; what was made until then is removed.
     pub fn build(self) -> Result<World> {
+        self.check()?;
         let scratch = match &self.name {
             Some(name) => Scratch::named(name)?,
             None => Scratch::for_test()?,
@@ -155,7 +159,7 @@ impl WorldPlan {
             Ok(Place::new(label, netns, Arc::clone(cgroup), &scratch.path("")))
         };
         let router = Arc::new(place("router", &beyond)?);
-        wire::router(router.netns(), self.nodes.len())?;
+        wire::router(router.netns(), &self.nodes)?;
         let client = place("client", &beyond)?;
         wire::client(client.netns(), router.netns())?;
         let mut nodes = Vec::new();
@@ -164,7 +168,7 @@ impl WorldPlan {
             let own = Arc::new(cgroup.child(&label)?);
             let place = place(&label, &own)?;
             wire::node(place.netns(), router.netns(), number, plan)?;
-            wire::between(place.netns(), number, plan.uplink, self.nodes.len(), self.between)?;
+            wire::between(place.netns(), number, &self.nodes, self.between)?;
             let mut node = Node::new(place, number, *plan, scratch.name())?;
             (0..plan.pods).try_for_each(|_| node.add_pod().map(drop))?;
             nodes.push(node);
@@ -176,5 +180,15 @@ impl WorldPlan {
             cgroup,
             scratch,
         })
+    }
+
+    /// Pods on the nodes' segment have no way through a bridge or a tunnel of their node.
+    fn check(&self) -> Result<()> {
+        let on_segment = |node: &&NodePlan| node.network == PodNetwork::Macvlan;
+        let possible = |node: &NodePlan| node.uplink == Uplink::Direct && self.between == Between::Routes;
+        match self.nodes.iter().find(|node| on_segment(node) && !possible(node)) {
+            Some(node) => bail!("{:?}: not with {:?} and {:?}", node.network, node.uplink, self.between),
+            None => Ok(()),
+        }
     }
 }

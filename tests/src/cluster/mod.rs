@@ -6,6 +6,7 @@ mod lone;
 mod place;
 mod scratch;
 mod wire;
+mod macvlan;
 
 use std::sync::Arc;
 

@@ -33,7 +33,7 @@ pub struct Pod {
     place: Place,
     /// Its addresses.
     pub address: Dual,
-    /// The node's end of its link.
+    /// The node's end of its link; pods on a macvlan device have none.
     pub host_device: String,
 }
 

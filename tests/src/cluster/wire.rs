@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::build::{Between, NodePlan, PodNetwork, Uplink};
+use super::macvlan;
 use crate::netns::NetNs;
 use crate::plan::{self, Dual};
 use crate::tool;
@@ -38,7 +39,7 @@ fn forwarding(netns: &NetNs) -> Result<()> {
 }
 
 /// The router: a bridge as the nodes' network, and the routes to what the nodes hold.
-pub(super) fn router(router: &NetNs, nodes: usize) -> Result<()> {
+pub(super) fn router(router: &NetNs, nodes: &[NodePlan]) -> Result<()> {
     forwarding(router)?;
     let own = plan::router();
     let mut lines = format!(
@@ -48,8 +49,8 @@ pub(super) fn router(router: &NetNs, nodes: usize) -> Result<()> {
          addr add {}/64 dev br0 nodad\n",
         own.v4, own.v6
     );
-    for number in 0..nodes {
-        lines += &pod_routes(number, plan::node(number), "br0");
+    for (number, plan) in nodes.iter().enumerate() {
+        lines += &routes_to_pods(number, plan, "br0");
     }
     let first = plan::node(0);
     lines += &format!("route add 198.51.100.0/24 via {} dev br0\n", first.v4);
@@ -66,6 +67,20 @@ fn pod_routes(number: usize, via: Dual, device: &str) -> String {
     )
 }
 
+/// Routes to the pods of node `number`: through the node, or straight to them where they are its neighbours.
+fn routes_to_pods(number: usize, plan: &NodePlan, device: &str) -> String {
+    match plan.network {
+        PodNetwork::Bridge | PodNetwork::Routed => pod_routes(number, plan::node(number), device),
+        PodNetwork::Macvlan => {
+            let network = plan::in_pod_network(number, 0);
+            format!(
+                "route add {}/24 dev {device}\nroute add {}/64 dev {device}\n",
+                network.v4, network.v6
+            )
+        }
+    }
+}
+
 /// Routes to a network through `via`; `more` ends each line.
 pub(super) fn routes_via(via: Dual, network: Dual, lengths: (u8, u8), more: &str) -> String {
     format!(
@@ -79,6 +94,7 @@ pub(super) fn gateway_device<'a>(plan: &NodePlan, host_device: &'a str) -> &'a s
     match plan.network {
         PodNetwork::Bridge => BRIDGE,
         PodNetwork::Routed => host_device,
+        PodNetwork::Macvlan => macvlan::DEVICE,
     }
 }
 
@@ -90,7 +106,7 @@ pub(super) fn client(client: &NetNs, router: &NetNs) -> Result<()> {
     client.ip(&(addresses("eth0", own, 24, 64) + &default_routes(gateway)))
 }
 
-fn addresses(device: &str, own: Dual, v4_length: u8, v6_length: u8) -> String {
+pub(super) fn addresses(device: &str, own: Dual, v4_length: u8, v6_length: u8) -> String {
     format!(
         "link set {device} up\n\
          addr add {}/{v4_length} dev {device}\n\
@@ -99,7 +115,7 @@ fn addresses(device: &str, own: Dual, v4_length: u8, v6_length: u8) -> String {
     )
 }
 
-fn default_routes(gateway: Dual) -> String {
+pub(super) fn default_routes(gateway: Dual) -> String {
     format!(
         "route add default via {}\nroute add default via {}\n",
         gateway.v4, gateway.v6
@@ -126,24 +142,29 @@ pub(super) fn node(node: &NetNs, router: &NetNs, number: usize, plan: &NodePlan)
     if plan.network == PodNetwork::Bridge {
         lines += &addresses(BRIDGE, plan::in_pod_network(number, 1), 24, 64);
     }
-    let own = plan::node(number);
-    match plan.uplink {
-        Uplink::Direct => lines += &addresses("eth0", own, 24, 64),
-        Uplink::BridgePort => {
-            lines += &format!("link set eth0 master {BRIDGE} up\n");
-            lines += &addresses(BRIDGE, own, 24, 64);
-        }
-        Uplink::Bond => {
-            lines += &format!("link add {BOND} type bond mode active-backup\nlink set eth0 down\n");
-            lines += &format!("link set eth0 master {BOND}\n");
-            lines += &addresses(BOND, own, 24, 64);
-        }
-    }
+    lines += &uplink(plan.uplink, plan::node(number));
     node.ip(&(lines + &default_routes(plan::router())))?;
+    if plan.network == PodNetwork::Macvlan {
+        macvlan::node(node, number)?;
+    }
     if plan.conntrack {
         track_connections(node)?;
     }
     Ok(())
+}
+
+/// The uplink, and where the node's own address is.
+fn uplink(uplink: Uplink, own: Dual) -> String {
+    match uplink {
+        Uplink::Direct => addresses("eth0", own, 24, 64),
+        Uplink::BridgePort => format!("link set eth0 master {BRIDGE} up\n") + &addresses(BRIDGE, own, 24, 64),
+        Uplink::Bond => {
+            format!(
+                "link add {BOND} type bond mode active-backup\nlink set eth0 down\n\
+                 link set eth0 master {BOND}\n"
+            ) + &addresses(BOND, own, 24, 64)
+        }
+    }
 }
 
 /// Bridged packets through the hooks of IP, or not; the module behind it is loaded when it is wanted.
@@ -176,16 +197,16 @@ fn track_connections(node: &NetNs) -> Result<()> {
 }
 
 /// The way from node `number` to the pods of every other node.
-pub(super) fn between(node: &NetNs, number: usize, uplink: Uplink, nodes: usize, between: Between) -> Result<()> {
-    let others = (0..nodes).filter(|other| *other != number);
-    let device = match uplink {
+pub(super) fn between(node: &NetNs, number: usize, nodes: &[NodePlan], between: Between) -> Result<()> {
+    let others = (0..nodes.len()).filter(|other| *other != number);
+    let device = match nodes[number].uplink {
         Uplink::Direct => "eth0",
         Uplink::BridgePort => BRIDGE,
         Uplink::Bond => BOND,
     };
     match between {
         Between::Routes => node.ip(&others
-            .map(|other| pod_routes(other, plan::node(other), device))
+            .map(|other| routes_to_pods(other, &nodes[other], device))
             .collect::<String>()),
         Between::Vxlan => vxlan(node, number, others.collect()),
         Between::Tunnels => others.into_iter().try_for_each(|other| tunnels(node, number, other)),
@@ -239,32 +260,49 @@ pub(super) fn pod(
     address: Dual,
     host_device: &str,
 ) -> Result<()> {
-    veth(pod, "eth0", node, host_device).with_context(|| format!("link of {}", pod.name()))?;
-    let mtu = format!("link set eth0 mtu {}\n", plan.mtu);
-    let host_mtu = format!("link set {host_device} mtu {}\n", plan.mtu);
-    match plan.network {
-        PodNetwork::Bridge => {
-            node.ip(&format!("{host_mtu}link set {host_device} master {BRIDGE} up"))?;
-            let gateway = plan::in_pod_network(number, 1);
-            pod.ip(&(mtu + &addresses("eth0", address, 24, 64) + &default_routes(gateway)))
-        }
-        PodNetwork::Routed => {
-            node.sysctls(&[
-                (&format!("net/ipv4/conf/{host_device}/proxy_arp"), "1"),
-                (&format!("net/ipv4/neigh/{host_device}/proxy_delay"), "0"),
-            ])?;
-            node.ip(&format!(
-                "{host_mtu}link set {host_device} address {ROUTED_MAC} up\n\
-                 route add {}/32 dev {host_device}\n\
-                 route add {}/128 dev {host_device}\n",
-                address.v4, address.v6
-            ))?;
-            let routes = format!(
-                "route add {ROUTED_GATEWAY_V4} dev eth0 scope link\n\
-                 route add default via {ROUTED_GATEWAY_V4} dev eth0\n\
-                 route add default via {ROUTED_GATEWAY_V6} dev eth0\n"
-            );
-            pod.ip(&(mtu + &addresses("eth0", address, 32, 128) + &routes))
-        }
-    }
+    let made = match plan.network {
+        PodNetwork::Bridge => bridged_pod(
+            (node, host_device),
+            pod,
+            plan.mtu,
+            address,
+            plan::in_pod_network(number, 1),
+        ),
+        PodNetwork::Routed => routed_pod((node, host_device), pod, plan.mtu, address),
+        PodNetwork::Macvlan => macvlan::pod(node, pod, number, address),
+    };
+    made.with_context(|| format!("link of {}", pod.name()))
+}
+
+fn bridged_pod(host: (&NetNs, &str), pod: &NetNs, mtu: u32, address: Dual, gateway: Dual) -> Result<()> {
+    let (node, device) = host;
+    veth(pod, "eth0", node, device)?;
+    node.ip(&format!(
+        "link set {device} mtu {mtu}\nlink set {device} master {BRIDGE} up"
+    ))?;
+    let mtu = format!("link set eth0 mtu {mtu}\n");
+    pod.ip(&(mtu + &addresses("eth0", address, 24, 64) + &default_routes(gateway)))
+}
+
+fn routed_pod(host: (&NetNs, &str), pod: &NetNs, mtu: u32, address: Dual) -> Result<()> {
+    let (node, device) = host;
+    veth(pod, "eth0", node, device)?;
+    node.sysctls(&[
+        (&format!("net/ipv4/conf/{device}/proxy_arp"), "1"),
+        (&format!("net/ipv4/neigh/{device}/proxy_delay"), "0"),
+    ])?;
+    node.ip(&format!(
+        "link set {device} mtu {mtu}\n\
+         link set {device} address {ROUTED_MAC} up\n\
+         route add {}/32 dev {device}\n\
+         route add {}/128 dev {device}\n",
+        address.v4, address.v6
+    ))?;
+    let mtu = format!("link set eth0 mtu {mtu}\n");
+    let routes = format!(
+        "route add {ROUTED_GATEWAY_V4} dev eth0 scope link\n\
+         route add default via {ROUTED_GATEWAY_V4} dev eth0\n\
+         route add default via {ROUTED_GATEWAY_V6} dev eth0\n"
+    );
+    pod.ip(&(mtu + &addresses("eth0", address, 32, 128) + &routes))
 }

@@ -1,7 +1,7 @@
 //! The test's end of a peer.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{ChildStdin, ChildStdout};
 use std::sync::{Mutex, PoisonError};
@@ -41,6 +41,13 @@ pub struct Connection<'a> {
 pub struct Load<'a> {
     peer: &'a Peer,
     id: u32,
+}
+
+/// A peer that speaks for an address; silent when dropped.
+#[derive(Debug)]
+pub struct Speaker<'a> {
+    peer: &'a Peer,
+    address: IpAddr,
 }
 
 /// The outcome of a socket's work: the test may expect a failure, so it is not an error of the test.
@@ -112,6 +119,17 @@ impl Peer {
         self.ask(&Request::StopServing { at })?
             .with_context(|| format!("{}: {at}", self.label))?;
         Ok(())
+    }
+
+    /// Announces an address on the segment of a device and answers for it there.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    pub fn speak(&self, device: &str, address: IpAddr) -> Result<Speaker<'_>> {
+        let device = device.to_owned();
+        self.ask(&Request::Speak { device, address })?
+            .with_context(|| format!("{} speaks for {address}", self.label))?;
+        Ok(Speaker { peer: self, address })
     }
 
     /// Opens a conversation.
@@ -230,6 +248,13 @@ impl Drop for Connection<'_> {
             id: self.opened.id,
             abort: false,
         });
+    }
+}
+
+impl Drop for Speaker<'_> {
+    fn drop(&mut self) {
+        // A peer that is gone speaks no longer.
+        let _ = self.peer.ask(&Request::Hush { address: self.address });
     }
 }
 

@@ -9,15 +9,16 @@ pub mod load;
 pub mod reach;
 pub mod serve;
 pub mod session;
+pub mod speak;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use handle::{Connection, Load, Outcome, Peer};
+pub use handle::{Connection, Load, Outcome, Peer, Speaker};
 pub use load::{LoadKind, LoadPlan, LoadReport, Opening, monotonic};
 pub use reach::{Aim, Met};
 
@@ -69,6 +70,18 @@ pub enum Request {
     LoadProgress {
         /// The load.
         id: u32,
+    },
+    /// Announce an address on the segment of a device and answer for it there; see [`speak`].
+    Speak {
+        /// The device.
+        device: String,
+        /// The address, which is of no device.
+        address: IpAddr,
+    },
+    /// No longer answer for an address.
+    Hush {
+        /// The address.
+        address: IpAddr,
     },
     /// Finish a load's open attempts and report.
     StopLoad {

@@ -3,17 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read};
-use std::mem;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::libc;
-use nix::net::if_::if_nametoindex;
 use serde_json::Value;
-use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
+use socket2::{SockAddr, Socket};
 
-use super::segment::{ACK, Mac, SYN, Segment};
+use super::device::packet_socket;
+use super::segment::{ACK, Mac, SYN, Segment, mac};
 use crate::netns::NetNs;
 
 /// Frames that hold IPv4.
@@ -66,10 +65,7 @@ impl Side {
     pub fn open(netns: &NetNs, device: &str, next: Mac) -> Result<Self> {
         let own = hardware_address(netns, device)?;
         let opened = netns.run(|| {
-            let kind = Protocol::from(i32::from(ETH_P_IP.to_be()));
-            let socket = Socket::new(Domain::PACKET, Type::RAW, Some(kind))?;
-            let address = link(if_nametoindex(device)?)?;
-            socket.bind(&address)?;
+            let (socket, address) = packet_socket(device, ETH_P_IP)?;
             socket.set_recv_buffer_size(1 << 24)?;
             socket.set_read_timeout(Some(TURN))?;
             Ok::<_, std::io::Error>((socket, address))
@@ -232,26 +228,5 @@ pub fn hardware_address(netns: &NetNs, device: &str) -> Result<Mac> {
     let said = netns.tool("ip", &["-j", "link", "show", "dev", device])?;
     let links: Value = serde_json::from_str(&said)?;
     let text = links[0]["address"].as_str().unwrap_or_default();
-    let octets: Option<Vec<u8>> = text.split(':').map(|part| u8::from_str_radix(part, 16).ok()).collect();
-    let address = octets.and_then(|octets| Mac::try_from(octets).ok());
-    address.with_context(|| format!("{device} of {}: {text:?} is no hardware address", netns.name()))
-}
-
-/// A device as the address of a packet socket.
-fn link(index: u32) -> std::io::Result<SockAddr> {
-    let address = libc::sockaddr_ll {
-        sll_family: libc::sa_family_t::try_from(libc::AF_PACKET).map_err(std::io::Error::other)?,
-        sll_protocol: ETH_P_IP.to_be(),
-        sll_ifindex: i32::try_from(index).map_err(std::io::Error::other)?,
-        sll_hatype: 0,
-        sll_pkttype: 0,
-        sll_halen: 0,
-        sll_addr: [0; 8],
-    };
-    let mut storage = SockAddrStorage::zeroed();
-    // SAFETY: the address of a packet socket is one of those that fit into the storage, and this is its type.
-    unsafe { *storage.view_as::<libc::sockaddr_ll>() = address };
-    let length = libc::socklen_t::try_from(mem::size_of::<libc::sockaddr_ll>()).map_err(std::io::Error::other)?;
-    // SAFETY: the storage begins with an address of this length.
-    Ok(unsafe { SockAddr::new(storage, length) })
+    mac(text).with_context(|| format!("{device} of {}: {text:?} is no hardware address", netns.name()))
 }

@@ -10,6 +10,12 @@ pub(super) const LENGTH: usize = 54;
 /// A hardware address.
 pub type Mac = [u8; 6];
 
+/// A hardware address as tools print it.
+pub(super) fn mac(text: &str) -> Option<Mac> {
+    let octets: Option<Vec<u8>> = text.split(':').map(|part| u8::from_str_radix(part, 16).ok()).collect();
+    octets?.try_into().ok()
+}
+
 /// The flag of the first segment.
 pub(super) const SYN: u8 = 0x02;
 /// The flag of every later one.

@@ -4,6 +4,6 @@ mod dns;
 mod iperf;
 mod nginx;
 
-pub use dns::{Dns, dig};
+pub use dns::{Dns, OF_CACHE, ask, dig};
 pub use iperf::{Iperf, stream};
 pub use nginx::Nginx;

@@ -18,7 +18,7 @@ pub(super) struct Missing {
 }
 
 /// Package and program, by group.
-const PACKAGES: [(Group, &str, &str); 22] = [
+const PACKAGES: [(Group, &str, &str); 23] = [
     (Group::Build, "gcc", "cc"),
     (Group::Netns, "iproute2", "ip"),
     (Group::Netns, "nginx-light", "nginx"),
@@ -34,6 +34,7 @@ const PACKAGES: [(Group, &str, &str); 22] = [
     (Group::Netns, "ethtool", "ethtool"),
     (Group::Netns, "iputils-ping", "ping"),
     (Group::Netns, "arping", "arping"),
+    (Group::Netns, "ndisc6", "ndisc6"),
     (Group::Netns, "traceroute", "traceroute"),
     (Group::Netns, "kmod", "modprobe"),
     (Group::Cluster, "unzip", "unzip"),
