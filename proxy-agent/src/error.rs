@@ -2,6 +2,20 @@
 
 use std::path::PathBuf;
 
+/// The longest text of somebody else's that is repeated in a line, in bytes.
+const QUOTED: usize = 200;
+
+/// A text without its middle, if it is long: what somebody else wrote may have any length.
+#[must_use]
+pub fn excerpt(text: String) -> String {
+    if text.len() <= QUOTED {
+        return text;
+    }
+    let head = text.floor_char_boundary(QUOTED / 2);
+    let tail = text.ceil_char_boundary(text.len() - QUOTED / 2);
+    format!("{}...{}", &text[..head], &text[tail..])
+}
+
 /// Why a command ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -45,7 +59,7 @@ impl Error {
     pub fn setting(field: impl Into<String>, value: impl Into<String>, reason: impl Into<String>) -> Self {
         Error::Setting {
             field: field.into(),
-            value: value.into(),
+            value: excerpt(value.into()),
             reason: reason.into(),
         }
     }

@@ -10,10 +10,14 @@ use std::{
 use tracing::{debug, info, warn};
 
 use crate::{
-    desired::{Changes, ServicePortId},
+    desired::{Changes, FamilyKind, ServicePortId},
     health::{Health, Pass},
+    model::ObjectName,
     settings::NodeSettings,
-    watch::{Change, Notice},
+    watch::{
+        Change, Notice,
+        events::{Events, Incident, Outcome, of_refusals},
+    },
 };
 
 pub use inbox::{Inbox, Wake};
@@ -85,6 +89,20 @@ impl std::fmt::Display for Subject {
     }
 }
 
+fn not_programmed(id: &ServicePortId, reason: &str) -> Incident {
+    let name = ObjectName {
+        namespace: Arc::clone(&id.namespace),
+        name: Arc::clone(&id.name),
+    };
+    let family = match id.family {
+        FamilyKind::V4 => "IPv4",
+        FamilyKind::V6 => "IPv6",
+    };
+    let protocol = format!("{:?}", id.protocol).to_uppercase();
+    let port = format!("port {:?} of {protocol}, {family}", id.port);
+    Incident::of_service(name, format!("{port}: {reason}; what is in force stays in force"))
+}
+
 /// How many changes of one pass are timed at most.
 const NEWS: usize = 4096;
 
@@ -97,6 +115,9 @@ pub struct Agent<D> {
     objects: Objects,
     data_path: D,
     health: Arc<Health>,
+    events: Events,
+    /// How many fields were refused when that was told last.
+    refused: usize,
     retry: Retry,
     failures: BTreeMap<Subject, String>,
     troubles: BTreeMap<&'static str, String>,
@@ -115,12 +136,21 @@ impl<D: DataPath> Agent<D> {
             objects,
             data_path,
             health,
+            events: Events::default(),
+            refused: 0,
             retry: Retry::default(),
             failures: BTreeMap::new(),
             troubles: BTreeMap::new(),
             news: Vec::new(),
             started: false,
         }
+    }
+
+    /// The same agent, which tells the cluster what is wrong with its objects.
+    #[must_use]
+    pub fn telling(mut self, events: Events) -> Self {
+        self.events = events;
+        self
     }
 
     /// Works until it is told to stop.
@@ -193,6 +223,32 @@ impl<D: DataPath> Agent<D> {
                 self.report(now, &changes);
             }
         }
+        if self.objects.is_complete() {
+            self.complain();
+        }
+    }
+
+    /// Tells which fields cannot be used, as far as that is new: an object may be refused without a change of anything.
+    fn complain(&mut self) {
+        let complaints = self.objects.take_complaints();
+        let refused = self.objects.refused();
+        let changed = std::mem::replace(&mut self.refused, refused) != refused;
+        if complaints.is_empty() && !changed {
+            return;
+        }
+        self.health.refused(refused, &complaints);
+        for complaint in &complaints {
+            warn!("refused: {complaint}");
+        }
+        for incident in of_refusals(&complaints) {
+            self.tell(incident);
+        }
+    }
+
+    fn tell(&self, incident: Incident) {
+        if !self.events.tell(incident) {
+            self.health.metrics.event(Outcome::Lost);
+        }
     }
 
     /// Remembers what could not be written, and when to try it again.
@@ -212,6 +268,9 @@ impl<D: DataPath> Agent<D> {
         for Failure { of, reason } in failures {
             if before.get(&of) != Some(&reason) {
                 warn!("{of}: {reason}; what is in force stays in force");
+                if let Subject::Service(id) = &of {
+                    self.tell(not_programmed(id, &reason));
+                }
             }
             self.failures.insert(of, reason);
         }
@@ -242,16 +301,12 @@ impl<D: DataPath> Agent<D> {
             began,
             took: began.elapsed(),
             changed: self.objects.take_counts(),
-            refused: self.objects.refused(),
             node_eligible: self.objects.node_eligible(),
         };
         if self.retry.is_idle() {
             self.health.programmed(&self.objects.take_triggers());
         }
         self.health.passed(&pass, &self.failures);
-        for line in self.objects.take_refusals() {
-            warn!("refused: {line}");
-        }
         if !self.started {
             self.started = true;
             if !self.objects.knows_node() {

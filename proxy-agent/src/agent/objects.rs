@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr, time::SystemTime};
 
 use crate::{
     desired::{Changes, Desired},
-    model::{Model, Refusals, Touched},
+    model::{Complaint, Model, Refusals, Touched},
     settings::NodeSettings,
     watch::Change,
 };
@@ -118,9 +118,14 @@ impl Objects {
         self.refusals.count()
     }
 
+    /// Each refusal that is new.
+    pub fn take_complaints(&mut self) -> Vec<Complaint> {
+        self.refusals.take_news()
+    }
+
     /// A line about each refusal that is new.
     pub fn take_refusals(&mut self) -> Vec<String> {
-        self.refusals.take_news()
+        self.take_complaints().iter().map(Complaint::to_string).collect()
     }
 
     /// How many Services are served.

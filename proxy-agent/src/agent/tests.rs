@@ -9,7 +9,8 @@ use super::*;
 use crate::{
     desired::{DesiredService, FamilyKind},
     health::Health,
-    testing::{cluster_ip, node_in, service, set_node, set_service, settings},
+    model::Kind,
+    testing::{cluster_ip, node_in, service, service_gone, set_node, set_service, settings},
     watch::{Change, Event},
 };
 
@@ -233,6 +234,53 @@ fn the_node_is_handed_over_at_first_and_when_it_changes() {
     agent.notice(Notice::changes(vec![set_node(&node_in(Some("zone-a")))]));
     agent.pass(now);
     assert_eq!(agent.data_path.nodes, 2);
+}
+
+/// What is refused makes no change of what is wanted, so it must not wait for one.
+#[test]
+fn a_refused_field_is_told_by_log_metric_and_event_as_soon_as_it_is_read() {
+    let (events, mut incidents) = Events::new();
+    let mut agent = agent().telling(events);
+    let now = Instant::now();
+    agent.notice(everything_listed());
+    agent.pass(now);
+    let bad = service("a", "10.96.0.300", &json!({}));
+    agent.notice(Notice::changes(vec![set_service(&bad)]));
+    agent.pass(now);
+    assert_eq!(agent.health.report(now).refused, 1);
+    let line = "fairlead_refusals_total{kind=\"Service\",field=\"spec.clusterIPs[]\"} 1";
+    let text = agent.health.metrics.text();
+    assert!(text.contains(line), "{text}");
+    let incident = incidents.try_recv().expect("an incident");
+    assert_eq!(
+        (incident.kind, incident.name.to_string()),
+        (Kind::Service, "ns/a".to_owned())
+    );
+    assert_eq!(incident.note, "spec.clusterIPs[0]: \"10.96.0.300\": not an IP address");
+    agent.notice(Notice::changes(vec![service_gone(&bad)]));
+    agent.pass(now);
+    assert_eq!(agent.health.report(now).refused, 0);
+    incidents.try_recv().expect_err("nothing more is told");
+}
+
+#[test]
+fn a_service_that_cannot_be_written_is_told_to_the_cluster_once() {
+    let (events, mut incidents) = Events::new();
+    let mut agent = agent().telling(events);
+    let mut now = Instant::now();
+    agent.data_path.failing.insert("a");
+    agent.notice(everything_listed());
+    agent.notice(a_service("a", 1));
+    for _ in 0..3 {
+        agent.pass(now);
+        now += agent.retry.wait(now).expect("a next try");
+    }
+    let incident = incidents.try_recv().expect("an incident");
+    assert_eq!(
+        (incident.reason, incident.name.to_string()),
+        ("NotProgrammed", "ns/a".to_owned())
+    );
+    incidents.try_recv().expect_err("it is told once");
 }
 
 #[test]

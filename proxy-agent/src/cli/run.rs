@@ -20,7 +20,11 @@ use crate::{
     error::Error,
     health::{Health, serve},
     settings::{Settings, Source},
-    watch::{Feed, api, manifests},
+    watch::{
+        Feed, api,
+        events::{self, Events, Incident, Outcome},
+        manifests,
+    },
 };
 
 use super::RunArgs;
@@ -53,13 +57,16 @@ where
     let (news, news_end) = mpsc::channel(NEWS);
     let data_path = open(&settings, &health, news)?;
     info!(node = settings.node.name, mode = ?settings.node.mode, state = %settings.data_path.state.display(), "begin");
-    answers(&settings, &health, &runtime);
+    let events = source.events(&settings.node.name, &health, &runtime);
+    answers(&settings, &health, &events, &runtime);
     let (feed, notices) = Feed::new();
     source
         .start(&settings.node.name, feed, &runtime)
         .map_err(|error| Error::Host(error.into()))?;
     let mut inbox = Inbox::new(runtime.handle().clone(), notices, news_end, stop);
-    Agent::new(&settings.node, data_path, health).run(&mut inbox);
+    Agent::new(&settings.node, data_path, health)
+        .telling(events)
+        .run(&mut inbox);
     info!("end; what is pinned goes on working");
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
@@ -114,6 +121,23 @@ impl Prepared {
         }
     }
 
+    /// Where to tell what is wrong with objects: nowhere, if there is no server.
+    fn events(&self, node: &str, health: &Arc<Health>, runtime: &Runtime) -> Events {
+        let Prepared::Server(client) = self else {
+            return Events::default();
+        };
+        let (events, incidents) = Events::new();
+        let note = format!("Fairlead {} begins", env!("CARGO_PKG_VERSION"));
+        if !events.tell(Incident::of_node(node, "Starting", note, false)) {
+            health.metrics.event(Outcome::Lost);
+        }
+        let (client, node, health) = (client.clone(), node.to_owned(), Arc::clone(health));
+        runtime.spawn(async move {
+            events::write(client, node, incidents, |outcome| health.metrics.event(outcome)).await;
+        });
+        events
+    }
+
     fn start(self, node: &str, feed: Feed, runtime: &Runtime) -> io::Result<()> {
         match self {
             Prepared::Server(client) => {
@@ -136,13 +160,93 @@ fn follow(folder: &Path, feed: &Feed) {
     }
 }
 
-fn answers(settings: &Settings, health: &Arc<Health>, runtime: &Runtime) {
+fn answers(settings: &Settings, health: &Arc<Health>, events: &Events, runtime: &Runtime) {
     if let Some(address) = settings.healthz {
-        runtime.spawn(serve::healthz(Arc::clone(health), address));
+        runtime.spawn(serve::healthz(Arc::clone(health), address, events.clone()));
     }
     if let Some(address) = settings.metrics {
-        runtime.spawn(serve::metrics(Arc::clone(health), address));
+        runtime.spawn(serve::metrics(Arc::clone(health), address, events.clone()));
     }
     let (health, state) = (Arc::clone(health), settings.data_path.state.clone());
     runtime.spawn(async move { serve::status(health, &state).await });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, net::IpAddr};
+
+    use clap::Parser as _;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::{
+        agent::Failure,
+        cli::{Cli, Command},
+        desired::Changes,
+    };
+
+    /// A data path that nobody has opened.
+    #[derive(Debug)]
+    enum Unopened {}
+
+    impl DataPath for Unopened {
+        type News = ();
+
+        fn host_changed(&mut self, (): ()) -> Vec<Failure> {
+            match *self {}
+        }
+
+        fn addresses(&self) -> BTreeSet<IpAddr> {
+            match *self {}
+        }
+
+        fn apply(&mut self, _: &Changes) -> Vec<Failure> {
+            match *self {}
+        }
+
+        fn idle(&mut self) -> Vec<Failure> {
+            match *self {}
+        }
+
+        fn writes(&self) -> u64 {
+            match *self {}
+        }
+    }
+
+    const HEAD: &str = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n";
+
+    /// What a file says that is there in the place of `FILE`.
+    #[rstest]
+    #[case::a_field(&["--manifests", "/", "--config", "FILE"], &format!("{HEAD}mode: fast"), "mode: \"fast\": ")]
+    #[case::a_field_without_meaning(
+        &["--manifests", "/", "--config", "FILE"], &format!("{HEAD}oomScoreAdj: 1001"), "oomScoreAdj: \"1001\": ")]
+    #[case::no_configuration(&["--manifests", "/", "--config", "FILE"], "\t{", "")]
+    #[case::a_flag(&["--manifests", "/", "--proxy-mode", "fast"], "", "--proxy-mode: \"fast\": ")]
+    #[case::a_name(&["--manifests", "/", "--node-name", "a_b"], "", "--node-name: \"a_b\": ")]
+    #[case::no_kubeconfig(&["--kubeconfig", "/nowhere"], "", "/nowhere: ")]
+    #[case::a_kubeconfig_of_nothing(&["--kubeconfig", "FILE"], "clusters: 7", "")]
+    #[case::no_manifests(&["--manifests", "/nowhere"], "", "/nowhere: ")]
+    fn a_wrong_setting_ends_it_before_anything_is_touched(
+        #[case] arguments: &[&str],
+        #[case] file: &str,
+        #[case] expected: &str,
+    ) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file.yaml");
+        std::fs::write(&path, file).expect("written");
+        let path = path.to_str().expect("a path");
+        let given = arguments.iter().map(|word| if *word == "FILE" { path } else { *word });
+        let cli = Cli::try_parse_from(["fairlead", "run"].into_iter().chain(given)).expect("a command line");
+        let Command::Run(args) = cli.command else {
+            panic!("not run: {cli:?}");
+        };
+        let open = |_: &Settings, _: &Health, _: mpsc::Sender<()>| -> Result<Unopened, Error> {
+            panic!("the data path is touched")
+        };
+        let error = run(&args, open).expect_err("wrong");
+        assert_eq!(error.exit_code(), 2);
+        let line = error.to_string();
+        let begins = if expected.is_empty() { path } else { expected };
+        assert!(line.contains(begins) && !line.contains('\n'), "{line}");
+    }
 }

@@ -1,8 +1,9 @@
 //! Who has which address and port.
 //!
-//! Several Services may name the same address, port and protocol. The older one has it; of two of the same age the one
-//! whose namespace and name come first. When it goes, the next one takes over. The order depends on the objects alone, so
-//! it is the same after a restart.
+//! Several Services may name the same address, port and protocol. The one whose ClusterIP it is has it: the cluster gave it
+//! that address, anything else is what somebody wrote. Then the older one has it; of two of the same age the one whose
+//! namespace and name come first. When it goes, the next one takes over. The order depends on the objects alone, so it is
+//! the same after a restart.
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -76,7 +77,7 @@ impl Claims {
             }
         };
         let mut specs = std::mem::take(entry.get_mut()).into_list();
-        let position = specs.partition_point(|other| precedence(other) < precedence(spec));
+        let position = specs.partition_point(|other| precedence(&claim, other) < precedence(&claim, spec));
         if specs.get(position).is_none_or(|other| other.name != spec.name) {
             if position == 0 {
                 affected.extend(specs.first().map(|loser| loser.name.clone()));
@@ -127,9 +128,9 @@ impl Default for Holders {
     }
 }
 
-/// Age, then namespace, then name.
-fn precedence(spec: &ServiceSpec) -> (i64, &ObjectName) {
-    (spec.created, &spec.name)
+/// What is not its ClusterIP, then age, then namespace, then name.
+fn precedence<'a>(claim: &Claim, spec: &'a ServiceSpec) -> (bool, i64, &'a ObjectName) {
+    (!spec.cluster_ips.contains(&claim.address), spec.created, &spec.name)
 }
 
 /// Everything that a Service claims. The same may come twice, as an external and as a load-balancer address.

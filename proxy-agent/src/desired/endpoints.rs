@@ -106,9 +106,9 @@ fn candidates<'a>(
             .filter(|known| known.name == port.name && known.protocol == port.protocol);
         for number in numbers.map(|known| known.port) {
             for (index, endpoint) in slice.endpoints.iter().enumerate() {
-                if model.is_cluster_ip(endpoint.address) {
+                if model.is_cluster_ip(endpoint.address, spec) {
                     let reason = format!("{}: the ClusterIP of a Service", endpoint.address);
-                    refusals.push(Refusal::new(format!("EndpointSlice {}: endpoints", slice.name), reason));
+                    refusals.push(Refusal::of_slice(&slice.name, "endpoints", reason));
                     continue;
                 }
                 candidates.push(Candidate {

@@ -31,11 +31,12 @@ pub(super) fn frontends(
         }
         match claims.holder(&claim) {
             Some(holder) if holder.name != spec.name => {
-                let reason = format!(
-                    "{} is that of Service {}, which is older",
-                    describe(&claim),
-                    holder.name
-                );
+                let why = if holder.cluster_ips.contains(&claim.address) {
+                    "whose ClusterIP it is"
+                } else {
+                    "which is older"
+                };
+                let reason = format!("{} is that of Service {}, {why}", describe(&claim), holder.name);
                 refusals.push(Refusal::new(field(kind, port), reason));
             }
             Some(_) | None => frontends.push(DesiredFrontend {

@@ -17,10 +17,16 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::{model::Complaint, watch::events::Outcome};
+
 use super::Pass;
 
 /// The answers of an endpoint, by status code.
 type Answers = Family<[(&'static str, String); 1], Counter>;
+/// Refused fields, by kind of object and field.
+type Refused = Family<[(&'static str, String); 2], Counter>;
+/// Events, by what became of them.
+type Events = Family<[(&'static str, &'static str); 1], Counter>;
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// All metrics.
@@ -37,6 +43,8 @@ pub struct Metrics {
     passes_failed: Counter,
     failures: Gauge,
     refused: Gauge,
+    refusals: Refused,
+    events: Events,
     healthz: Answers,
     livez: Answers,
 }
@@ -56,6 +64,8 @@ impl Default for Metrics {
             passes_failed: Counter::default(),
             failures: Gauge::default(),
             refused: Gauge::default(),
+            refusals: Refused::default(),
+            events: Events::default(),
             healthz: Answers::default(),
             livez: Answers::default(),
         };
@@ -112,6 +122,16 @@ impl Metrics {
             self.failures.clone(),
         );
         own.register("refused", "Fields of objects that cannot be used", self.refused.clone());
+        own.register(
+            "refusals",
+            "Fields that were found unusable, by kind of object and field",
+            self.refusals.clone(),
+        );
+        own.register(
+            "events",
+            "Events for the API server, by what became of them",
+            self.events.clone(),
+        );
     }
 
     /// Adds what others count.
@@ -150,13 +170,28 @@ impl Metrics {
         self.pass_seconds.observe(pass.took.as_secs_f64());
         self.services_changed.inc_by(pass.changed.services);
         self.slices_changed.inc_by(pass.changed.slices);
-        self.refused.set(number(pass.refused));
         self.failures(failures);
         if failures == 0 {
             self.last_pass.set(since_epoch(now));
         } else {
             self.passes_failed.inc();
         }
+    }
+
+    pub(super) fn refused(&self, refused: usize, complaints: &[Complaint]) {
+        self.refused.set(number(refused));
+        for complaint in complaints {
+            let labels = [
+                ("kind", complaint.kind.name().to_owned()),
+                ("field", complaint.pattern()),
+            ];
+            self.refusals.get_or_create(&labels).inc();
+        }
+    }
+
+    /// Something was to be told to the cluster.
+    pub fn event(&self, outcome: Outcome) {
+        self.events.get_or_create(&[("outcome", outcome.name())]).inc();
     }
 
     pub(super) fn failures(&self, failures: usize) {

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     agent::{Counts, Subject},
     desired::ProxyMode,
+    model::Complaint,
     settings::NodeSettings,
 };
 
@@ -64,8 +65,6 @@ pub struct Pass {
     pub took: Duration,
     /// How many changes it took in.
     pub changed: Counts,
-    /// How many fields of objects are refused.
-    pub refused: usize,
     /// Whether load balancers should send new traffic to this node.
     pub node_eligible: bool,
 }
@@ -120,7 +119,6 @@ impl Health {
     pub fn passed(&self, pass: &Pass, failures: &BTreeMap<Subject, String>) {
         let now = SystemTime::now();
         let mut state = self.state();
-        state.refused = pass.refused;
         state.node_eligible = pass.node_eligible;
         state.failures = named(failures);
         // What the host cannot do is shown, but no change waits for it.
@@ -150,6 +148,12 @@ impl Health {
     pub fn failures(&self, failures: &BTreeMap<Subject, String>) {
         self.state().failures = named(failures);
         self.metrics.failures(failures.len());
+    }
+
+    /// So many fields of objects are refused, and these of them are new.
+    pub fn refused(&self, refused: usize, complaints: &[Complaint]) {
+        self.state().refused = refused;
+        self.metrics.refused(refused, complaints);
     }
 
     /// How the sources are.

@@ -23,6 +23,8 @@ use tokio::{
 };
 use tracing::{info, warn};
 
+use crate::watch::events::{Events, Incident, Outcome};
+
 use super::{Health, clock::go_text, socket};
 
 /// How long to wait after an address could not be bound (B-129).
@@ -31,23 +33,25 @@ const AGAIN: Duration = Duration::from_secs(5);
 type Shared = State<Arc<Health>>;
 
 /// Answers `/healthz`, `/livez` and `/readyz` at an address, for ever.
-pub async fn healthz(health: Arc<Health>, address: SocketAddr) -> Infallible {
+pub async fn healthz(health: Arc<Health>, address: SocketAddr, events: Events) -> Infallible {
+    let alarm = Alarm::new(&health, events, "FailedToStartProxierHealthcheck");
     let router = Router::new()
         .route("/healthz", get(answer_healthz))
         .route("/livez", get(answer_livez))
         .route("/readyz", get(answer_readyz))
         .with_state(health);
-    at(address, "healthz", router).await
+    at(address, "healthz", router, alarm).await
 }
 
 /// Answers `/metrics`, `/proxyMode` and a `/healthz` that is always well at an address, for ever.
-pub async fn metrics(health: Arc<Health>, address: SocketAddr) -> Infallible {
+pub async fn metrics(health: Arc<Health>, address: SocketAddr, events: Events) -> Infallible {
+    let alarm = Alarm::new(&health, events, "FailedToStartMetricServer");
     let router = Router::new()
         .route("/metrics", get(answer_metrics))
         .route("/proxyMode", get(async |State(health): Shared| health.mode_name()))
         .route("/healthz", get(async || "ok"))
         .with_state(health);
-    at(address, "metrics", router).await
+    at(address, "metrics", router, alarm).await
 }
 
 /// Answers `/status` on the socket that belongs to a folder of pins, as long as it can be made.
@@ -68,7 +72,31 @@ fn listen(state: &Path) -> io::Result<UnixListener> {
     UnixListener::from_std(listener)
 }
 
-async fn at(address: SocketAddr, what: &str, router: Router) -> Infallible {
+/// Tells the cluster that something cannot be answered (B-186).
+struct Alarm {
+    health: Arc<Health>,
+    events: Events,
+    reason: &'static str,
+}
+
+impl Alarm {
+    fn new(health: &Arc<Health>, events: Events, reason: &'static str) -> Self {
+        Alarm {
+            health: Arc::clone(health),
+            events,
+            reason,
+        }
+    }
+
+    fn raise(&self, note: String) {
+        let incident = Incident::of_node(&self.health.node, self.reason, note, true);
+        if !self.events.tell(incident) {
+            self.health.metrics.event(Outcome::Lost);
+        }
+    }
+}
+
+async fn at(address: SocketAddr, what: &str, router: Router, alarm: Alarm) -> Infallible {
     let mut told = false;
     loop {
         match TcpListener::bind(address).await {
@@ -82,6 +110,7 @@ async fn at(address: SocketAddr, what: &str, router: Router) -> Infallible {
             Err(error) if !told => {
                 told = true;
                 warn!("{what} at {address}: {error}; tried again until it can be bound");
+                alarm.raise(format!("{what} at {address}: {error}"));
             }
             Err(_) => {}
         }

@@ -17,7 +17,6 @@ fn pass(began: Instant, node_eligible: bool) -> Pass {
         began,
         took: Duration::from_millis(1),
         changed: Counts::default(),
-        refused: 0,
         node_eligible,
     }
 }

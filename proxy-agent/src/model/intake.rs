@@ -88,11 +88,11 @@ impl Model {
         if known == spec {
             return;
         }
-        for address in known.iter().flat_map(|spec| &spec.cluster_ips) {
-            self.overlaps.remove_cluster_ip(*address);
+        if let Some(known) = &known {
+            self.overlaps.remove_cluster_ips(known);
         }
-        for address in spec.iter().flat_map(|spec| &spec.cluster_ips) {
-            self.overlaps.add_cluster_ip(*address);
+        if let Some(spec) = &spec {
+            self.overlaps.add_cluster_ips(spec);
         }
         touched.services_changed += 1;
         self.touch(&name, known, touched);

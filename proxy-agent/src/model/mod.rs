@@ -16,7 +16,7 @@ use crate::watch::Change;
 
 pub use name::ObjectName;
 pub use node::NodeFacts;
-pub use refusal::{Kind, Look, Refusal, Refusals};
+pub use refusal::{Complaint, Kind, Look, Refusal, Refusals};
 pub use service::{ServicePort, ServiceSpec};
 pub use slice::{Endpoint, Hints, Slice, SlicePort, condition};
 
@@ -29,6 +29,7 @@ pub mod address;
 mod name;
 mod refusal;
 mod service;
+mod contradiction;
 mod port;
 mod slice;
 mod node;
@@ -159,10 +160,11 @@ impl Model {
         self.services.get(name).map_or(&[], |record| &record.slices)
     }
 
-    /// Whether some Service has this ClusterIP.
+    /// Whether an endpoint of a Service has an address that is the ClusterIP of that Service or of an older one. A younger
+    /// one cannot take an endpoint away.
     #[must_use]
-    pub fn is_cluster_ip(&self, address: IpAddr) -> bool {
-        self.overlaps.is_cluster_ip(address)
+    pub fn is_cluster_ip(&self, address: IpAddr, of: &ServiceSpec) -> bool {
+        self.overlaps.is_cluster_ip(address, of)
     }
 
     /// This node.

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, fmt, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use proxy_common::names::LABEL;
 
 /// An object's namespace and name. The namespace is empty for what has none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +21,21 @@ impl fmt::Display for ObjectName {
         } else {
             write!(f, "{}/{}", self.namespace, self.name)
         }
+    }
+}
+
+/// Why a name of a Service or of a port cannot stand in the maps, which are read without the objects; `None`: it can.
+/// The API lets nobody give such a name, a manifest does.
+pub(super) fn unfit(text: &str) -> Option<String> {
+    if text.len() > LABEL {
+        Some(format!("{text:?}: longer than {LABEL} bytes"))
+    } else if text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    {
+        None
+    } else {
+        Some(format!("{text:?}: not made of letters, digits, '-', '.' and '_'"))
     }
 }
 

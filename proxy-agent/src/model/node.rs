@@ -72,9 +72,36 @@ fn refusal(index: usize, text: &str, reason: &str) -> Refusal {
     )
 }
 
+/// One network of each family; the list counts where there are both.
 fn pod_networks(spec: &object::NodeSpec, refusals: &mut Vec<Refusal>) -> Vec<IpNet> {
-    let single = spec.pod_cidr.iter().filter(|_| spec.pod_cidrs.is_empty());
-    networks("spec.podCIDRs", spec.pod_cidrs.iter().chain(single), refusals)
+    let Some(first) = spec.pod_cidrs.first() else {
+        return networks(
+            "spec.podCIDR",
+            spec.pod_cidr.iter().filter(|text| !text.is_empty()),
+            refusals,
+        );
+    };
+    if let Some(single) = spec
+        .pod_cidr
+        .as_ref()
+        .filter(|single| !single.is_empty() && *single != first)
+    {
+        let reason = format!("{single:?}: not the first of spec.podCIDRs, which count");
+        refusals.push(Refusal::new("spec.podCIDR", reason));
+    }
+    let mut chosen: Vec<IpNet> = Vec::new();
+    for network in networks("spec.podCIDRs", spec.pod_cidrs.iter(), refusals) {
+        if chosen
+            .iter()
+            .any(|other| family(other.addr()) == family(network.addr()))
+        {
+            let reason = format!("{network}: a second network of its family");
+            refusals.push(Refusal::new("spec.podCIDRs", reason));
+        } else {
+            chosen.push(network);
+        }
+    }
+    chosen
 }
 
 /// The networks of a list.
@@ -85,13 +112,26 @@ pub(super) fn networks<'a>(
 ) -> Vec<IpNet> {
     let mut networks = Vec::new();
     for (index, text) in texts.enumerate() {
-        match text.trim().parse::<IpNet>() {
-            Ok(network) => networks.push(network.trunc()),
-            Err(_) => refusals.push(Refusal::new(
-                format!("{field}[{index}]"),
-                format!("{text:?}: not a network"),
-            )),
+        let read = match text.trim().parse::<IpNet>() {
+            Ok(network) if network.prefix_len() < shortest(&network) => {
+                Err("larger than a network of a cluster can be")
+            }
+            Ok(network) => Ok(network.trunc()),
+            Err(_) => Err("not a network"),
+        };
+        match read {
+            Ok(network) => networks.push(network),
+            Err(reason) => refusals.push(Refusal::new(format!("{field}[{index}]"), format!("{text:?}: {reason}"))),
         }
     }
     networks
+}
+
+/// The shortest prefix that is believed: what lies in a network of Services or of pods is treated as such, and with a
+/// shorter one that would be half the world.
+const fn shortest(network: &IpNet) -> u8 {
+    match network {
+        IpNet::V4(_) => 8,
+        IpNet::V6(_) => 32,
+    }
 }

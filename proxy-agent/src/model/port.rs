@@ -1,12 +1,12 @@
 //! The ports of a Service as they are used: B-15, B-39.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
-use proxy_common::{names::LABEL, net::Protocol};
+use proxy_common::net::Protocol;
 
 use crate::watch::object;
 
-use super::{Refusal, ServicePort, Texts};
+use super::{Refusal, ServicePort, Texts, name::unfit};
 
 /// Reads the ports; what is refused is added to `refusals`.
 pub(super) fn ports(
@@ -15,16 +15,17 @@ pub(super) fn ports(
     refusals: &mut Vec<Refusal>,
 ) -> Box<[ServicePort]> {
     let mut ports: Vec<ServicePort> = Vec::with_capacity(given.len());
-    let mut node_ports = HashSet::new();
+    let mut taken = Taken::default();
     for (index, port) in given.iter().enumerate() {
         let Some(mut read) = read_port(index, port, texts, refusals) else {
             continue;
         };
-        if let Some(refusal) = ports.iter().find_map(|other| clash(index, other, &read)) {
-            refusals.push(refusal);
+        if let Some((field, value)) = taken.clash(&read) {
+            let reason = format!("{value}: another port of this protocol has it");
+            refusals.push(Refusal::new(format!("spec.ports[{index}].{field}"), reason));
             continue;
         }
-        if read.node_port != 0 && !node_ports.insert((read.node_port, read.protocol)) {
+        if read.node_port != 0 && !taken.node_ports.insert((read.node_port, read.protocol)) {
             let reason = format!("{}: another port of this Service has it", read.node_port);
             refusals.push(Refusal::new(format!("spec.ports[{index}].nodePort"), reason));
             read.node_port = 0;
@@ -34,23 +35,27 @@ pub(super) fn ports(
     ports.into()
 }
 
-/// Why a port cannot stand beside another one of its Service.
-fn clash(index: usize, other: &ServicePort, port: &ServicePort) -> Option<Refusal> {
-    if other.protocol != port.protocol {
-        None
-    } else if other.name == port.name {
-        let field = format!("spec.ports[{index}].name");
-        Some(Refusal::new(
-            field,
-            format!("{:?}: another port of this protocol has it", port.name),
-        ))
-    } else if other.port == port.port {
-        let field = format!("spec.ports[{index}].port");
-        Some(Refusal::new(
-            field,
-            format!("{}: another port of this protocol has it", port.port),
-        ))
-    } else {
+/// What the ports of one Service have: there may be tens of thousands.
+#[derive(Default)]
+struct Taken {
+    names: HashSet<(Arc<str>, Protocol)>,
+    numbers: HashSet<(u16, Protocol)>,
+    node_ports: HashSet<(u16, Protocol)>,
+}
+
+impl Taken {
+    /// The field and the value that keep a port from standing beside those before it; if there is none, it stands.
+    fn clash(&mut self, port: &ServicePort) -> Option<(&'static str, String)> {
+        let name = (Arc::clone(&port.name), port.protocol);
+        let number = (port.port, port.protocol);
+        if self.names.contains(&name) {
+            return Some(("name", format!("{:?}", port.name)));
+        }
+        if self.numbers.contains(&number) {
+            return Some(("port", port.port.to_string()));
+        }
+        self.names.insert(name);
+        self.numbers.insert(number);
         None
     }
 }
@@ -65,8 +70,8 @@ fn read_port(
         refusals.push(Refusal::new(format!("spec.ports[{index}].{field}"), reason));
     };
     let name = port.name.as_deref().unwrap_or_default();
-    if name.len() > LABEL {
-        refuse("name", format!("{name:?}: longer than {LABEL} bytes"));
+    if let Some(reason) = unfit(name) {
+        refuse("name", reason);
         return None;
     }
     let protocol = match protocol(port.protocol.as_deref()) {

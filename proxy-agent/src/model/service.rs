@@ -3,11 +3,11 @@
 use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
-use proxy_common::{block::policy, family::FamilyKind, names::LABEL, net::Protocol};
+use proxy_common::{block::policy, family::FamilyKind, net::Protocol};
 
 use crate::{address::family, watch::object};
 
-use super::{ObjectName, Refusal, Texts, address, node, port};
+use super::{ObjectName, Refusal, Texts, address, contradiction, name::unfit, node, port};
 
 /// How long an affinity lasts unless the object says otherwise: Kubernetes' default of three hours.
 const AFFINITY_SECONDS: u32 = 10_800;
@@ -79,6 +79,7 @@ pub(super) fn read(
     }
     check_name(name, refusals)?;
     let cluster_ips = cluster_ips(&service.spec, refusals)?;
+    contradiction::of_service(service, &cluster_ips, refusals);
     let families: Vec<FamilyKind> = cluster_ips.iter().map(|address| family(*address)).collect();
     let ports = port::ports(&service.spec.ports, texts, refusals);
     if ports.is_empty() {
@@ -113,14 +114,13 @@ fn created(service: &object::Service) -> i64 {
         .map_or(AGE_UNKNOWN, |time| time.0.as_second())
 }
 
-/// Names have their place in the maps, so they cannot be longer than the API lets them be.
+/// Names have their place in the maps, where they must be told apart.
 fn check_name(name: &ObjectName, refusals: &mut Vec<Refusal>) -> Option<()> {
     for (field, text) in [("metadata.namespace", &name.namespace), ("metadata.name", &name.name)] {
-        if text.is_empty() || text.len() > LABEL {
-            refusals.push(Refusal::new(
-                field,
-                format!("{text:?}: not between 1 and {LABEL} bytes long"),
-            ));
+        let missing = text.is_empty().then(|| "missing".to_owned());
+        let wrong = missing.or_else(|| unfit(text));
+        if let Some(reason) = wrong {
+            refusals.push(Refusal::new(field, reason));
             return None;
         }
     }

@@ -109,6 +109,10 @@ pub(super) fn read(
         refusals.push(Refusal::new(field, "missing: it belongs to no Service"));
         return None;
     };
+    if name.name.is_empty() {
+        refusals.push(Refusal::new("metadata.name", "missing"));
+        return None;
+    }
     let family = match slice.address_type.as_deref() {
         Some("IPv4") => FamilyKind::V4,
         Some("IPv6") => FamilyKind::V6,
@@ -169,6 +173,10 @@ fn endpoints(
     let mut endpoints = Vec::with_capacity(given.len());
     let mut hints = Vec::with_capacity(given.len());
     for (index, endpoint) in given.iter().enumerate() {
+        if let Some(second) = endpoint.addresses.get(1) {
+            let reason = format!("{second:?}: the first address of an endpoint is used alone");
+            refusals.push(Refusal::new(format!("endpoints[{index}].addresses[1]"), reason));
+        }
         match usable(endpoint, wanted) {
             Ok(address) => {
                 endpoints.push(Endpoint {

@@ -65,6 +65,23 @@ fn of_service(spec: &Value) -> (usize, Vec<String>) {
 #[case::a_bad_affinity_time(
     json!({"spec": {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 90000}}}}),
     1, Some("spec.sessionAffinityConfig.clientIP.timeoutSeconds"))]
+#[case::an_unknown_type(json!({"spec": {"type": "Anycast"}}), 1, Some("spec.type"))]
+#[case::another_first_address(json!({"spec": {"clusterIP": "172.30.0.9"}}), 1, Some("spec.clusterIP"))]
+#[case::headless_and_not(json!({"spec": {"clusterIP": "None"}}), 1, Some("spec.clusterIP"))]
+#[case::the_first_address_written_otherwise(json!({"spec": {"clusterIP": "172.030.000.001"}}), 1, None)]
+#[case::an_external_address_of_another_family(json!({"spec": {"externalIPs": ["fd00::1"]}}), 1, Some("spec.externalIPs[0]"))]
+#[case::an_external_address_twice(
+    json!({"spec": {"externalIPs": ["1.2.3.4", "1.2.3.4"]}}), 1, Some("spec.externalIPs[1]"))]
+#[case::a_balancer_address_of_another_family(
+    json!({"status": {"loadBalancer": {"ingress": [{"hostname": "x"}, {"ip": "fd00::1"}]}}}),
+    1, Some("status.loadBalancer.ingress[1].ip"))]
+#[case::an_affinity_time_without_affinity(
+    json!({"spec": {"sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 5}}}}),
+    1, Some("spec.sessionAffinityConfig.clientIP"))]
+#[case::a_name_with_a_zero(json!({"metadata": {"name": "a\u{0}"}}), 0, Some("metadata.name"))]
+#[case::no_name(json!({"metadata": {"name": ""}}), 0, Some("metadata.name"))]
+#[case::a_port_name_that_is_none(
+    json!({"spec": {"ports": [{"name": "a:b", "port": 80}, {"port": 81}]}}), 1, Some("spec.ports[0].name"))]
 #[case::a_name_too_long(json!({"metadata": {"name": "x".repeat(64)}}), 0, Some("metadata.name"))]
 #[case::a_bad_source_range(
     json!({"spec": {"loadBalancerSourceRanges": ["10.0.0.0/8", "10.0.0.0/33"]}}), 1, Some("spec.loadBalancerSourceRanges[1]"))]
@@ -81,7 +98,7 @@ fn of_a_service_only_what_cannot_be_used_is_refused(
         Some(field) => {
             assert_eq!(lines.len(), 1, "{lines:?}");
             assert!(
-                lines[0].starts_with(&format!("Service ns/{}: {field}: ", name_of(&object))),
+                lines[0].starts_with(&format!("Service ns/{}: {field}: ", name_of(&object).escape_debug())),
                 "{lines:?}"
             );
         }
@@ -151,6 +168,7 @@ fn of_a_slice_only_the_bad_endpoint_is_refused(#[values(V4, V6)] family: FamilyK
 #[case::no_port(json!({"ports": [{"name": ""}]}), 0, Some("ports[0].port"))]
 #[case::one_bad_port(json!({"ports": [{"port": 99999}, {"port": 80}]}), 1, Some("ports[0].port"))]
 #[case::bad_protocol(json!({"ports": [{"port": 80, "protocol": "QUIC"}]}), 0, Some("ports[0].protocol"))]
+#[case::a_second_address(json!({"endpoints": "TWO"}), 1, Some("endpoints[0].addresses[1]"))]
 fn of_a_slice_only_what_cannot_be_used_is_refused(
     #[values(V4, V6)] family: FamilyKind,
     #[case] change: Value,
@@ -158,12 +176,46 @@ fn of_a_slice_only_what_cannot_be_used_is_refused(
     #[case] field: Option<&str>,
 ) {
     let mut object = slice("svc-1", "svc", family, &[json!({"addresses": [endpoint(family, 3)]})]);
-    testing::merge(&mut object, &change);
+    if change["endpoints"] == "TWO" {
+        object["endpoints"] = json!([{"addresses": [endpoint(family, 3), endpoint(family, 4)]}]);
+    } else {
+        testing::merge(&mut object, &change);
+    }
     let (left, lines) = of_slice(family, &object);
     assert_eq!(left, endpoints, "{lines:?}");
     assert_eq!(lines.len(), usize::from(field.is_some()), "{lines:?}");
     let named = field.is_none_or(|field| lines[0].starts_with(&format!("EndpointSlice ns/svc-1: {field}")));
     assert!(named, "{lines:?}");
+}
+
+/// What is wrong with a Node or a ServiceCIDR.
+#[rstest]
+#[case::nothing(json!({"podCIDR": "10.1.0.0/24", "podCIDRs": ["10.1.0.0/24", "fd00:1::/64"]}), None)]
+#[case::no_network(json!({"podCIDRs": ["10.1.0.0"]}), Some("Node test-node: spec.podCIDRs[0]"))]
+#[case::a_single_one(json!({"podCIDR": "10.1.0.0/99"}), Some("Node test-node: spec.podCIDR[0]"))]
+#[case::two_of_a_family(json!({"podCIDRs": ["10.1.0.0/24", "10.2.0.0/24"]}), Some("Node test-node: spec.podCIDRs"))]
+#[case::another_first(
+    json!({"podCIDR": "10.2.0.0/24", "podCIDRs": ["10.1.0.0/24"]}), Some("Node test-node: spec.podCIDR"))]
+#[case::the_world(json!({"podCIDRs": ["0.0.0.0/0"]}), Some("Node test-node: spec.podCIDRs[0]"))]
+#[case::services_of_nowhere(json!({"cidrs": ["10.96.0.0/12", "x"]}), Some("ServiceCIDR test-node: spec.cidrs[1]"))]
+#[case::services_of_the_world(json!({"cidrs": ["::/0"]}), Some("ServiceCIDR test-node: spec.cidrs[0]"))]
+fn of_a_network_that_cannot_be_one_object_and_field_are_named(#[case] spec: Value, #[case] expected: Option<&str>) {
+    let mut objects = objects(&settings());
+    let object = json!({"metadata": {"name": testing::NODE}, "spec": spec});
+    objects.take(if spec["cidrs"].is_null() {
+        testing::set_node(&object)
+    } else {
+        Change::ServiceCidr(Event::Set(serde_json::from_value(object).expect("a ServiceCIDR")))
+    });
+    let lines = objects.take_refusals();
+    assert_eq!(lines.len(), usize::from(expected.is_some()), "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .zip(expected)
+            .all(|(line, begin)| line.starts_with(&format!("{begin}: "))),
+        "{lines:?}"
+    );
 }
 
 #[test]

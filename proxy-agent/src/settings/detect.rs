@@ -47,7 +47,11 @@ pub(super) struct DetectTexts {
 }
 
 /// The detector: each flag over its field.
-pub(super) fn choose(flags: &ProxyFlags, file: DetectTexts) -> Result<DetectSettings, Error> {
+pub(super) fn choose(
+    flags: &ProxyFlags,
+    file: DetectTexts,
+    warnings: &mut Vec<String>,
+) -> Result<DetectSettings, Error> {
     let mode = over(&flags.detect_local_mode, "--detect-local-mode", file.mode);
     let cidr = over(&flags.cluster_cidr, "--cluster-cidr", file.cluster_cidr);
     let bridge = over(&flags.pod_bridge_interface, "--pod-bridge-interface", file.bridge);
@@ -56,6 +60,14 @@ pub(super) fn choose(flags: &ProxyFlags, file: DetectTexts) -> Result<DetectSett
         "--pod-interface-name-prefix",
         file.prefix,
     );
+    for (given, wanted_by) in [(&bridge, "BridgeInterface"), (&prefix, "InterfaceNamePrefix")] {
+        if !given.value.is_empty() && mode.value != wanted_by {
+            let (field, value) = (&given.field, &given.value);
+            warnings.push(format!(
+                "{field}: {value:?} is of use in the mode {wanted_by} alone, and is ignored"
+            ));
+        }
+    }
     match mode.value.as_str() {
         "" | "ClusterCIDR" => {
             let (v4, v6) = values::network_pair(&cidr.field, &cidr.value)?;

@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 
+use super::rules::{self, Rule};
+
 /// A mapping, and where it stands.
 pub(super) struct Fields {
     /// What stands before a field's name: `file: ` and the names of the mappings around this one.
@@ -77,15 +79,19 @@ impl Fields {
         }
     }
 
-    /// What nobody has asked for and what is not merely a default written out: a warning each.
-    pub(super) fn left_over(self, known: &[&str], warnings: &mut Vec<String>) {
+    /// What nobody has asked for and what is not merely a default written out: a warning each, if it is what it may be.
+    pub(super) fn left_over(self, known: &[(&str, Rule)], warnings: &mut Vec<String>) -> Result<(), Error> {
         for (field, value) in &self.map {
             let name = self.name(field);
-            if !known.contains(&field.as_str()) {
-                warnings.push(format!("{name}: not a field of KubeProxyConfiguration, ignored"));
-            } else if !is_default(value) {
+            rules::check(&name, field, value, known, warnings)?;
+            if known.iter().any(|(known, _)| known == field) && !is_default(value) {
                 warnings.push(format!("{name}: {} has no meaning here and is ignored", show(value)));
             }
+        }
+        rules::check_periods(&self.prefix, &self.map)?;
+        match self.map.get("ipvs") {
+            Some(Value::Object(ipvs)) => rules::check_periods(&self.name("ipvs."), ipvs),
+            _ => Ok(()),
         }
     }
 }
@@ -103,7 +109,7 @@ fn is_default(value: &Value) -> bool {
 }
 
 /// A value as it would stand in the file.
-fn show(value: &Value) -> String {
+pub(super) fn show(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),

@@ -8,20 +8,23 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{desired::ProxyMode, error::Error};
+use crate::{
+    desired::ProxyMode,
+    error::{Error, excerpt},
+};
 
 use super::{
     Warned,
     detect::{DetectTexts, Given},
     fields::Fields,
-    values,
+    rules, values,
 };
 
 /// What the file says, as far as it means something here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Configuration {
     pub(super) kubeconfig: Option<String>,
-    pub(super) hostname_override: Option<String>,
+    pub(super) hostname_override: Given,
     pub(super) bind_address: Option<IpAddr>,
     pub(super) healthz: Option<SocketAddr>,
     pub(super) metrics: Option<SocketAddr>,
@@ -34,26 +37,6 @@ pub(super) struct Configuration {
     pub(super) iptables_masquerade_all: bool,
     pub(super) nftables_masquerade_all: bool,
 }
-
-/// Fields of the file that mean nothing here.
-const WITHOUT_MEANING: &[&str] = &[
-    "bindAddressHardFail",
-    "configSyncPeriod",
-    "conntrack",
-    "enableProfiling",
-    "featureGates",
-    "ipvs",
-    "logging",
-    "minSyncPeriod",
-    "oomScoreAdj",
-    "portRange",
-    "showHiddenMetricsForVersion",
-    "syncPeriod",
-    "udpIdleTimeout",
-    "windows",
-    "windowsRunAsService",
-    "winkernel",
-];
 
 /// Reads the file; without one, everything is as by default.
 pub(super) fn read(path: Option<&Path>) -> Result<Warned<Configuration>, Error> {
@@ -76,7 +59,7 @@ pub(super) fn parse(path: &str, text: &str) -> Result<Warned<Configuration>, Err
     )?;
     let mut warnings = Vec::new();
     let configuration = configuration(&mut fields, &mut warnings)?;
-    fields.left_over(WITHOUT_MEANING, &mut warnings);
+    fields.left_over(rules::TOP, &mut warnings)?;
     Ok((configuration, warnings))
 }
 
@@ -95,7 +78,7 @@ fn expect(fields: &mut Fields, field: &str, wanted: &[&str]) -> Result<(), Error
 fn configuration(fields: &mut Fields, warnings: &mut Vec<String>) -> Result<Configuration, Error> {
     let mode_field = fields.name("mode");
     let mut configuration = Configuration {
-        hostname_override: fields.text("hostnameOverride")?,
+        hostname_override: given(fields, "hostnameOverride")?,
         bind_address: fields
             .text("bindAddress")?
             .map(|text| values::address(&fields.name("bindAddress"), &text))
@@ -115,20 +98,20 @@ fn configuration(fields: &mut Fields, warnings: &mut Vec<String>) -> Result<Conf
 fn sections(fields: &mut Fields, into: &mut Configuration, warnings: &mut Vec<String>) -> Result<(), Error> {
     let mut client = fields.mapping("clientConnection")?;
     into.kubeconfig = client.text("kubeconfig")?;
-    client.left_over(&["acceptContentTypes", "contentType", "qps", "burst"], warnings);
+    client.left_over(rules::CLIENT, warnings)?;
 
     let mut iptables = fields.mapping("iptables")?;
     into.localhost_node_ports = iptables.boolean("localhostNodePorts")?;
     into.iptables_masquerade_all = iptables.boolean("masqueradeAll")?.unwrap_or_default();
-    iptables.left_over(&["masqueradeBit", "syncPeriod", "minSyncPeriod"], warnings);
+    iptables.left_over(rules::MODE, warnings)?;
 
     let mut nftables = fields.mapping("nftables")?;
     into.nftables_masquerade_all = nftables.boolean("masqueradeAll")?.unwrap_or_default();
-    nftables.left_over(&["masqueradeBit", "syncPeriod", "minSyncPeriod"], warnings);
+    nftables.left_over(rules::MODE, warnings)?;
 
     let mut linux = fields.mapping("linux")?;
     into.masquerade_all = linux.boolean("masqueradeAll")?.unwrap_or_default();
-    linux.left_over(&["oomScoreAdj", "conntrack"], warnings);
+    linux.left_over(rules::LINUX, warnings)?;
     Ok(())
 }
 
@@ -138,11 +121,13 @@ fn detect_texts(fields: &mut Fields, warnings: &mut Vec<String>) -> Result<Detec
     let mut cluster_cidr = given(fields, "clusterCIDR")?;
     let mut detect = fields.mapping("detectLocal")?;
     let list = detect.texts("clusterCIDRs")?;
-    if cluster_cidr.value.is_empty() && !list.is_empty() {
-        cluster_cidr = Given {
-            field: detect.name("clusterCIDRs"),
-            value: list.join(","),
-        };
+    if !list.is_empty() {
+        let (field, value) = (detect.name("clusterCIDRs"), list.join(","));
+        if !cluster_cidr.value.is_empty() && cluster_cidr.value != value {
+            let reason = format!("clusterCIDR says {:?}", excerpt(cluster_cidr.value));
+            return Err(Error::setting(field, value, reason));
+        }
+        cluster_cidr = Given { field, value };
     }
     let texts = DetectTexts {
         mode,
@@ -150,7 +135,7 @@ fn detect_texts(fields: &mut Fields, warnings: &mut Vec<String>) -> Result<Detec
         bridge: given(&mut detect, "bridgeInterface")?,
         prefix: given(&mut detect, "interfaceNamePrefix")?,
     };
-    detect.left_over(&[], warnings);
+    detect.left_over(&[], warnings)?;
     Ok(texts)
 }
 

@@ -15,13 +15,18 @@ use crate::{
 pub use detect::DetectSettings;
 pub use node_ports::NodePortSettings;
 
+use detect::Given;
+
 mod detect;
 mod fields;
+mod rules;
 mod file;
 mod node_ports;
 mod values;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wrong;
 
 /// Where `/healthz` is answered unless configured (B-129).
 const HEALTHZ: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 10256);
@@ -119,7 +124,21 @@ impl Settings {
             data_path: data_path(args),
             node: node(&args.node, configuration, &mut warnings)?,
         };
+        settings.check_places()?;
         Ok((settings, warnings))
+    }
+
+    /// Two things cannot be answered in one place; port 0 is any that is free.
+    fn check_places(&self) -> Result<(), Error> {
+        let (Some(healthz), Some(metrics)) = (self.healthz, self.metrics) else {
+            return Ok(());
+        };
+        let same = healthz.ip() == metrics.ip() || healthz.ip().is_unspecified() || metrics.ip().is_unspecified();
+        if same && healthz.port() == metrics.port() && healthz.port() != 0 {
+            let reason = format!("/healthz is answered at {healthz}, healthzBindAddress");
+            return Err(Error::setting("metricsBindAddress", metrics.to_string(), reason));
+        }
+        Ok(())
     }
 }
 
@@ -194,10 +213,10 @@ fn node(
         None => configuration.node_port_addresses,
     };
     Ok(NodeSettings {
-        name: node_name(args.node_name.as_deref().or(configuration.hostname_override.as_deref()))?,
+        name: node_name(args.node_name.as_deref(), &configuration.hostname_override)?,
         mode,
         bind_address: bind_address.filter(|address| !address.is_unspecified()),
-        detect: detect::choose(flags, configuration.detect)?,
+        detect: detect::choose(flags, configuration.detect, warnings)?,
         node_ports: NodePortSettings::parse(
             &addresses.0,
             &addresses.1,
@@ -211,18 +230,47 @@ fn node(
     })
 }
 
-/// The name of this node: as given, else the host's, in small letters (B-131).
-fn node_name(given: Option<&str>) -> Result<String, Error> {
+/// The name of this node: the flag's, else the file's, else the host's, in small letters (B-131).
+fn node_name(flag: Option<&str>, file: &Given) -> Result<String, Error> {
+    let configured = (!file.value.is_empty()).then(|| name_of_node(&file.field, &file.value));
+    let configured = configured.transpose()?;
+    match (flag, configured) {
+        (Some(name), _) => name_of_node("--node-name", name),
+        (None, Some(name)) => Ok(name),
+        (None, None) => host_name(),
+    }
+}
+
+fn host_name() -> Result<String, Error> {
     const HOST_NAME: &str = "/proc/sys/kernel/hostname";
-    let name = match given {
-        Some(name) => name.to_owned(),
-        None => fs::read_to_string(HOST_NAME).map_err(|error| Error::file(HOST_NAME, error))?,
-    };
+    let name = fs::read_to_string(HOST_NAME).map_err(|error| Error::file(HOST_NAME, error))?;
     let name = name.trim().to_lowercase();
     if name.is_empty() {
-        return Err(Error::setting("--node-name", name, "a node's name is not empty"));
+        return Err(Error::setting(
+            "--node-name",
+            name,
+            "the host has no name that would do",
+        ));
     }
     Ok(name)
+}
+
+fn name_of_node(field: &str, given: &str) -> Result<String, Error> {
+    let name = given.trim().to_lowercase();
+    if is_name(&name) {
+        return Ok(name);
+    }
+    let reason = "no Node can have this name: up to 253 letters, digits, '-' and '.'";
+    Err(Error::setting(field, given, reason))
+}
+
+/// Whether a Node may have a name (a DNS subdomain, RFC 1123).
+fn is_name(name: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(is_inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 /// Where something is answered: an empty flag means nowhere.

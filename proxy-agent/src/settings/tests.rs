@@ -16,7 +16,7 @@ fn of(arguments: &[&str]) -> Result<Warned<Settings>, Error> {
 }
 
 /// The settings of a configuration file, with flags.
-fn of_file(fields: &str, flags: &[&str]) -> Result<Warned<Settings>, Error> {
+pub(super) fn of_file(fields: &str, flags: &[&str]) -> Result<Warned<Settings>, Error> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("config.yaml");
     let head = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n";

@@ -172,7 +172,7 @@ fn is_absent(error: &watcher::Error) -> bool {
 }
 
 /// An error and its causes as one line: of each that spans lines, such as a reader's with an excerpt, the first.
-fn one_line(error: &dyn std::error::Error) -> String {
+pub(super) fn one_line(error: &dyn std::error::Error) -> String {
     let first = |error: &dyn std::error::Error| error.to_string().lines().next().unwrap_or_default().to_owned();
     let mut line = first(error);
     let mut cause = error.source();

@@ -8,7 +8,10 @@ use object::{EndpointSlice, Node, Service, ServiceCidr};
 
 pub mod object;
 pub mod api;
+pub mod events;
 pub mod manifests;
+#[cfg(test)]
+mod rights;
 #[cfg(test)]
 mod tests;
 

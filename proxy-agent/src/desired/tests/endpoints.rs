@@ -317,6 +317,41 @@ fn an_endpoint_with_the_address_of_a_service_is_refused_whichever_comes_first(
     assert_eq!(objects.refused(), 0);
 }
 
+/// A Service cannot take endpoints away from an older one by claiming their addresses.
+#[rstest]
+fn an_endpoint_keeps_its_address_against_a_younger_service(
+    #[values(FamilyKind::V4, FamilyKind::V6)] family: FamilyKind,
+    #[values(true, false)] older_first: bool,
+) {
+    let mut objects = objects(&settings());
+    let aged = |name: &str, address: &str, created: &str| {
+        let mut object = service(name, address, &internal());
+        object["metadata"]["creationTimestamp"] = json!(created);
+        set_service(&object)
+    };
+    let older = aged("svc", &cluster_ip(family, 41), "2020-01-01T00:00:00Z");
+    let younger = aged("a-younger-one", &testing::endpoint(family, 3), "2021-01-01T00:00:00Z");
+    objects.take(set_slice(&slice("svc-1", "svc", family, &[endpoint(family, 3, READY)])));
+    for step in if older_first {
+        [older, younger]
+    } else {
+        [younger, older]
+    } {
+        objects.take(step);
+    }
+    let changes = objects.wanted().expect("changes");
+    let (_, service) = changes
+        .services
+        .iter()
+        .find(|(id, _)| &*id.name == "svc")
+        .expect("the service");
+    assert_eq!(
+        view(service.as_ref().expect("it is there"), false),
+        addresses(family, &[3])
+    );
+    assert_eq!(objects.refused(), 0);
+}
+
 /// A host-network backend whose node's address is the load balancer's as well.
 #[rstest]
 fn an_endpoint_may_have_a_load_balancer_address(#[values(FamilyKind::V4, FamilyKind::V6)] family: FamilyKind) {

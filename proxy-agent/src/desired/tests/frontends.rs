@@ -126,6 +126,33 @@ fn aged(mut object: Value, created: &str) -> Value {
     object
 }
 
+/// Who names the ClusterIP of another as its external address does not get it, were it there long before.
+#[rstest]
+fn a_cluster_ip_belongs_to_its_service(
+    #[values(FamilyKind::V4, FamilyKind::V6)] family: FamilyKind,
+    #[values(true, false)] older_first: bool,
+) {
+    let greedy = json!({"externalIPs": [cluster_ip(family, 2)]});
+    let greedy = aged(service("a", &cluster_ip(family, 1), &greedy), "2020-01-01T00:00:00Z");
+    let victim = aged(service("b", &cluster_ip(family, 2), &json!({})), "2021-01-01T00:00:00Z");
+    let mut objects = objects(&settings());
+    for object in if older_first {
+        [&greedy, &victim]
+    } else {
+        [&victim, &greedy]
+    } {
+        objects.take(set_service(object));
+    }
+    let changes = objects.wanted().expect("changes");
+    assert_eq!(of(&changes, "a"), set(&[(&cluster_ip(family, 1), 80, ClusterIp)]));
+    assert_eq!(of(&changes, "b"), set(&[(&cluster_ip(family, 2), 80, ClusterIp)]));
+    let lines = objects.take_refusals();
+    assert!(
+        lines.len() == 1 && lines[0].contains("Service ns/b, whose ClusterIP it is"),
+        "{lines:?}"
+    );
+}
+
 /// Two Services that claim the same in all ways: which one has it, whatever the order in which they come.
 #[rstest]
 #[case::the_older(("b", "2020-01-01T00:00:00Z"), ("a", "2021-01-01T00:00:00Z"))]

@@ -3,3 +3,4 @@ mod frontends;
 mod node;
 mod random;
 mod ranges;
+mod harm;
