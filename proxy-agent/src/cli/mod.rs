@@ -18,6 +18,8 @@ pub mod get;
 pub mod explain;
 pub mod verify;
 pub mod cleanup;
+#[cfg(test)]
+mod deployed;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,7 @@ pub mod api;
 pub mod events;
 pub mod manifests;
 #[cfg(test)]
-mod rights;
+mod deployed;
 #[cfg(test)]
 mod tests;
 

@@ -1,8 +1,15 @@
-//! What the agent asks of the API server is what its role lets it ask, and nothing else is.
+//! What deploy/ says to the API server: its manifests are objects of the API, and the role lets the agent ask what it asks
+//! and nothing else.
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use axum::http::Method;
+use k8s_openapi::api::{
+    apps::v1::DaemonSet,
+    core::v1::{ConfigMap, ServiceAccount},
+    rbac::v1::{ClusterRole, ClusterRoleBinding},
+};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::{sync::mpsc::channel, time::timeout};
 
@@ -43,11 +50,16 @@ fn needed((method, path, query): &(Method, String, String)) -> Right {
     (group.to_owned(), resource.to_owned(), verb.to_owned())
 }
 
+/// The documents of a file of deploy/.
+fn documents(file: &str) -> Vec<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(file);
+    let text = fs::read_to_string(path).expect("the manifest");
+    serde_saphyr::from_multiple(&text).expect("documents")
+}
+
 /// Everything that the ClusterRole lets.
 fn granted() -> BTreeSet<Right> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/rbac.yaml");
-    let text = fs::read_to_string(path).expect("the manifest");
-    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("documents");
+    let documents = documents("rbac.yaml");
     let role = documents.iter().find(|document| document["kind"] == "ClusterRole");
     let texts = |rule: &Value, field: &str| -> Vec<String> {
         let list = rule[field].as_array().expect("a list");
@@ -96,4 +108,29 @@ async fn the_role_lets_the_agent_do_what_it_does_and_no_more() {
     });
     waited.await.expect("everything is asked for in time");
     assert_eq!(asked(), granted);
+}
+
+/// Whether a document is an object of a kind, and has no field that the API does not know.
+fn is_whole<T: DeserializeOwned + Serialize>(document: &Value) -> bool {
+    let object: T = serde_json::from_value(document.clone()).expect("an object");
+    serde_json::to_value(&object).expect("a document") == *document
+}
+
+#[test]
+fn the_manifests_are_objects_of_the_api() {
+    let kustomization = documents("kustomization.yaml").remove(0);
+    let files = kustomization["resources"].as_array().expect("a list");
+    let files = files.iter().map(|file| file.as_str().expect("a text"));
+    for document in files.chain(["cleanup.yaml"]).flat_map(documents) {
+        let kind = document["kind"].as_str().expect("a kind");
+        let whole = match kind {
+            "ServiceAccount" => is_whole::<ServiceAccount>(&document),
+            "ClusterRole" => is_whole::<ClusterRole>(&document),
+            "ClusterRoleBinding" => is_whole::<ClusterRoleBinding>(&document),
+            "ConfigMap" => is_whole::<ConfigMap>(&document),
+            "DaemonSet" => is_whole::<DaemonSet>(&document),
+            _ => panic!("{kind}: a kind that nothing is deployed by"),
+        };
+        assert!(whole, "{kind} {}", document["metadata"]["name"]);
+    }
 }
