@@ -7,10 +7,11 @@ use std::{
 
 use ipnet::IpNet;
 
-use crate::watch::{Event, object};
+use crate::watch::{Event, Unread, object};
 
 use super::{
-    Kind, Look, Model, NodeFacts, ObjectName, OwnedSlice, Record, Refusals, ServiceSpec, Touched, node, service, slice,
+    Kind, Look, Model, NodeFacts, ObjectName, OwnedSlice, Record, Refusal, Refusals, ServiceSpec, Touched, node,
+    service, slice,
 };
 
 impl Model {
@@ -324,6 +325,16 @@ impl Model {
         let networks = node::networks("spec.cidrs", cidr.spec.cidrs.iter(), &mut found);
         refusals.found(Kind::ServiceCidr, &name, Look::Alone, found);
         (name, networks)
+    }
+
+    /// Notes whether a source can read an object.
+    pub(super) fn note_unread(&mut self, object: Unread, refusals: &mut Refusals) {
+        let name = ObjectName {
+            namespace: self.texts.share(&object.namespace),
+            name: object.name.into(),
+        };
+        let found = object.wrong.map(|(field, reason)| Refusal::new(field, reason));
+        refusals.found(object.kind, &name, Look::Raw, found.into_iter().collect());
     }
 }
 

@@ -123,6 +123,7 @@ impl Model {
             Change::Slice(event) => self.apply_slice(event, touched, refusals),
             Change::Node(event) => self.apply_node(event, touched, refusals),
             Change::ServiceCidr(event) => self.apply_service_cidr(event, touched, refusals),
+            Change::Unread(object) => self.note_unread(object, refusals),
         }
     }
 

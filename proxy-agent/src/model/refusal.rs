@@ -69,7 +69,9 @@ impl Refusal {
 /// When an object was looked at: each look replaces what the one before it found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Look {
-    /// When it was read.
+    /// When its source read it.
+    Raw,
+    /// When it was taken in.
     Alone,
     /// When it was put together with the others.
     Together,

@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use crate::model::Kind;
+
 use object::{EndpointSlice, Node, Service, ServiceCidr};
 
 pub mod object;
@@ -26,6 +28,21 @@ pub enum Change {
     Node(Event<Node>),
     /// To a ServiceCIDR.
     ServiceCidr(Event<ServiceCidr>),
+    /// An object cannot be read, or can be again; what is known of it stays.
+    Unread(Unread),
+}
+
+/// An object that its source cannot read.
+#[derive(Clone, Debug)]
+pub struct Unread {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace; empty for what has none.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The field and what is wrong with it; `None`: nothing any more.
+    pub wrong: Option<(String, String)>,
 }
 
 /// What has happened to objects of one kind.
@@ -60,6 +77,7 @@ impl Change {
             Change::Slice(event) => is_news(event),
             Change::Node(event) => is_news(event),
             Change::ServiceCidr(event) => is_news(event),
+            Change::Unread(_) => false,
         }
     }
 }

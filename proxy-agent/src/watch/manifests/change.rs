@@ -1,8 +1,11 @@
 //! Objects of manifests as changes.
 
-use crate::watch::{Change, Event};
+use crate::{
+    model::Kind,
+    watch::{Change, Event, Unread},
+};
 
-use super::read::{Key, Object};
+use super::read::{Fault, Key, Object};
 
 /// An object of a list.
 pub(super) fn listed(object: Object) -> Change {
@@ -61,4 +64,26 @@ pub(super) fn begin() -> Vec<Change> {
 /// The lists are complete.
 pub(super) fn end() -> Vec<Change> {
     each_kind!(End)
+}
+
+/// An object that cannot be read.
+pub(super) fn unread(fault: &Fault) -> Option<Change> {
+    let wrong = (fault.field.clone(), fault.reason.clone());
+    about(fault.object.as_ref()?, Some(wrong))
+}
+
+/// An object that could not be read and can be, or is gone.
+pub(super) fn read(key: &Key) -> Option<Change> {
+    about(key, None)
+}
+
+fn about(key: &Key, wrong: Option<(String, String)>) -> Option<Change> {
+    let kinds = [Kind::Service, Kind::EndpointSlice, Kind::Node, Kind::ServiceCidr];
+    let kind = kinds.into_iter().find(|kind| kind.name() == key.kind)?;
+    Some(Change::Unread(Unread {
+        kind,
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        wrong,
+    }))
 }

@@ -40,6 +40,9 @@ impl Folder {
         let mut outcome = Outcome::default();
         let mut keys = BTreeSet::new();
         let known = self.files.remove(file).unwrap_or_default();
+        // What cannot be read now is what it was.
+        let unread = reading.faults.into_iter().filter_map(|fault| fault.object);
+        keys.extend(unread.filter(|key| known.contains(key)));
         for (key, object) in reading.objects {
             if !keys.insert(key.clone()) {
                 outcome

@@ -1,6 +1,7 @@
 //! A folder of manifests as the source of API objects, followed while it changes.
 //!
-//! A file that cannot be read keeps what it said before; a file that a writer has open is left alone until it is closed.
+//! A document that cannot be read keeps what it said before, and so does the whole file if it may have been cut short; a
+//! file that a writer has open is left alone until it is closed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +17,7 @@ use super::{Change, Feed, Notice};
 use debounce::Debounce;
 use folder::{Folder, Outcome};
 use notify::{Noticed, Watcher};
-use read::{Key, Object, Reading};
+use read::{Fault, Key, Object, Reading};
 use scan::Stamp;
 
 mod scan;
@@ -50,6 +51,10 @@ struct Source {
     dirty: BTreeSet<String>,
     /// Files that cannot be used at the moment, and why.
     faulty: BTreeMap<String, String>,
+    /// The objects in each file that cannot be read.
+    unread: BTreeMap<String, Vec<Key>>,
+    /// What is to be said about such objects with the next changes.
+    told: Vec<Change>,
     /// Whether the folder could be read last time.
     lost: bool,
 }
@@ -102,6 +107,8 @@ impl Source {
             stamps: BTreeMap::new(),
             dirty: BTreeSet::new(),
             faulty: BTreeMap::new(),
+            unread: BTreeMap::new(),
+            told: Vec::new(),
             lost: false,
         }
     }
@@ -119,6 +126,7 @@ impl Source {
                 take(changes.by_ref().take(PORTION).collect());
             }
         }
+        take(std::mem::take(&mut self.told));
         take(change::end());
         info!(folder = %self.path.display(), files = self.stamps.len(), "read the manifests");
         Ok(())
@@ -148,6 +156,7 @@ impl Source {
         self.lost = false;
         let mut changes = self.take_changed(&found, watcher, debounce);
         changes.extend(self.take_gone(&found));
+        changes.append(&mut self.told);
         self.report(feed) && (changes.is_empty() || feed.send(Notice::changes(changes)))
     }
 
@@ -198,20 +207,29 @@ impl Source {
             self.stamps.remove(&file);
             self.dirty.remove(&file);
             self.faulty.remove(&file);
+            self.tell_unread(&file, &[]);
             let outcome = self.folder.remove(&file);
             changes.extend(self.finish(outcome));
         }
         changes
     }
 
-    /// A file that has been read before, if all of it can be used; else it keeps what it said.
+    /// A file that has been read before, if it can be told what it says; else it keeps what it said.
     fn read_again(&mut self, file: &str) -> Option<Reading> {
         let known = self.folder.knows(file);
         let reading = self.read(file)?;
-        if known && self.faulty.contains_key(file) {
-            None
-        } else {
-            Some(reading)
+        (!known || !reading.is_unsure()).then_some(reading)
+    }
+
+    /// Tells which objects of a file cannot be read, and which of those that could not can be read again or are gone.
+    fn tell_unread(&mut self, file: &str, faults: &[Fault]) {
+        let known = self.unread.remove(file).unwrap_or_default();
+        let unread: Vec<Key> = faults.iter().filter_map(|fault| fault.object.clone()).collect();
+        let again = known.iter().filter(|key| !unread.contains(key));
+        self.told.extend(again.filter_map(change::read));
+        self.told.extend(faults.iter().filter_map(change::unread));
+        if !unread.is_empty() {
+            self.unread.insert(file.to_owned(), unread);
         }
     }
 
@@ -229,7 +247,8 @@ impl Source {
                 for line in &reading.ignored {
                     info!("{}: {line}", path.display());
                 }
-                reading.faults.clone()
+                self.tell_unread(file, &reading.faults);
+                reading.faults.iter().map(Fault::to_string).collect()
             }
             Err(reason) => vec![reason.clone()],
         };

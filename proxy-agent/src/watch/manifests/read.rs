@@ -6,7 +6,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::watch::object::{EndpointSlice, Endpoints, Node, Service, ServiceCidr};
+use crate::{
+    error::excerpt,
+    watch::object::{EndpointSlice, Endpoints, Node, Service, ServiceCidr},
+};
 
 use super::endpoints;
 
@@ -42,10 +45,45 @@ pub(super) enum Object {
 pub(super) struct Reading {
     /// Its objects, in the order of the file.
     pub(super) objects: Vec<(Key, Object)>,
-    /// Documents that are not what they should be, a line each.
-    pub(super) faults: Vec<String>,
+    /// Documents that are not what they should be.
+    pub(super) faults: Vec<Fault>,
+    /// Whether the last document is one of them: the file may have been cut short.
+    pub(super) is_cut: bool,
     /// Documents of kinds that are not used, a line each.
     pub(super) ignored: Vec<String>,
+}
+
+/// What is wrong with a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// Where it stands in its file.
+    place: String,
+    /// The object, if that can be read.
+    pub(super) object: Option<Key>,
+    /// The field, if it is one that is wrong.
+    pub(super) field: String,
+    /// What is wrong with it.
+    pub(super) reason: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.place)?;
+        if let Some(object) = &self.object {
+            write!(f, "{object}: ")?;
+        }
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        f.write_str(&self.reason)
+    }
+}
+
+/// A field, and what is wrong with it.
+type Wrong = (String, String);
+
+fn wrong(field: &str, reason: &str) -> Wrong {
+    (field.to_owned(), reason.to_owned())
 }
 
 /// What a text is written in.
@@ -63,7 +101,9 @@ pub(super) enum Syntax {
 pub(super) fn read(text: &str, syntax: Syntax) -> Result<Reading, String> {
     let mut reading = Reading::default();
     for (index, document) in documents(text, syntax)?.into_iter().enumerate() {
+        let faults = reading.faults.len();
         reading.take(&format!("document {}", index + 1), None, document);
+        reading.is_cut = reading.faults.len() > faults;
     }
     Ok(reading)
 }
@@ -97,16 +137,29 @@ fn yaml_options() -> serde_saphyr::Options {
 }
 
 impl Reading {
+    /// Whether it cannot be told what of the file's objects is still meant to be there.
+    pub(super) fn is_unsure(&self) -> bool {
+        self.is_cut || self.faults.iter().any(|fault| fault.object.is_none())
+    }
+
+    fn fault(&mut self, place: &str, object: Option<Key>, (field, reason): Wrong) {
+        self.faults.push(Fault {
+            place: place.to_owned(),
+            object,
+            field,
+            reason,
+        });
+    }
+
     /// Takes a document, or an item of a typed list, which need not say again what it is.
     fn take(&mut self, place: &str, list: Option<&str>, document: Value) {
         let Value::Object(mut document) = document else {
-            self.faults.push(format!("{place}: not an object"));
-            return;
+            return self.fault(place, None, wrong("", "not an object"));
         };
         let kind = text(&document, "kind").or_else(|| list?.strip_suffix("List").map(str::to_owned));
         let version = text(&document, "apiVersion");
         match (version.as_deref(), kind.as_deref()) {
-            (_, None) => self.faults.push(format!("{place}: kind: missing")),
+            (_, None) => self.fault(place, None, wrong("kind", "missing")),
             (_, Some("List")) => self.take_items(place, None, document.remove("items")),
             (_, Some(list)) if version_of_items(list).is_some() => {
                 self.take_items(place, Some(list), document.remove("items"));
@@ -128,12 +181,12 @@ impl Reading {
                     Object::ServiceCidr,
                 );
             }
-            (None, Some(_)) => self.faults.push(format!("{place}: apiVersion: missing")),
+            (None, Some(_)) => self.fault(place, None, wrong("apiVersion", "missing")),
             (Some(version), Some(kind)) if kind.ends_with("List") || has_name(&document) => {
                 self.ignored
                     .push(format!("{place}: {version} {kind}: a kind that is not used"));
             }
-            (Some(_), Some(_)) => self.faults.push(format!("{place}: metadata.name: missing")),
+            (Some(_), Some(_)) => self.fault(place, None, wrong("metadata.name", "missing")),
         }
     }
 
@@ -145,7 +198,7 @@ impl Reading {
                     self.take(&format!("{place}: items[{index}]"), list, with_version(item, list));
                 }
             }
-            Some(_) => self.faults.push(format!("{place}: items: not a list")),
+            Some(_) => self.fault(place, None, wrong("items", "not a list")),
         }
     }
 
@@ -154,18 +207,19 @@ impl Reading {
         place: &str,
         kind: &'static str,
         document: Map<String, Value>,
-        check: impl Fn(&T) -> Option<String>,
+        check: impl Fn(&T) -> Option<Wrong>,
         wrap: impl Fn(T) -> Object,
     ) {
         let namespaced = matches!(kind, "Service" | "EndpointSlice");
+        let named = key_of(kind, &document, namespaced);
         match decode::<T>(document) {
-            Err(reason) => self.faults.push(format!("{place}: {reason}")),
-            Ok(mut object) => match key(kind, object.meta_mut(), namespaced).and_then(|key| match check(&object) {
-                None => Ok(key),
-                Some(reason) => Err(format!("{key}: {reason}")),
-            }) {
-                Err(reason) => self.faults.push(format!("{place}: {reason}")),
-                Ok(key) => self.objects.push((key, wrap(object))),
+            Err(wrong) => self.fault(place, named, wrong),
+            Ok(mut object) => match key(kind, object.meta_mut(), namespaced) {
+                Err(wrong) => self.fault(place, None, wrong),
+                Ok(key) => match check(&object) {
+                    Some(wrong) => self.fault(place, Some(key), wrong),
+                    None => self.objects.push((key, wrap(object))),
+                },
             },
         }
     }
@@ -177,7 +231,7 @@ impl Reading {
             Ok(endpoints)
         });
         match read {
-            Err(reason) => self.faults.push(format!("{place}: {reason}")),
+            Err(wrong) => self.fault(place, None, wrong),
             Ok(endpoints) => {
                 for mut slice in endpoints::as_slices(&endpoints) {
                     if let Ok(key) = key("EndpointSlice", &mut slice.metadata, true) {
@@ -215,18 +269,29 @@ fn text(document: &Map<String, Value>, field: &str) -> Option<String> {
     document.get(field).and_then(Value::as_str).map(str::to_owned)
 }
 
-fn decode<T: DeserializeOwned>(document: Map<String, Value>) -> Result<T, String> {
+fn decode<T: DeserializeOwned>(document: Map<String, Value>) -> Result<T, Wrong> {
     serde_path_to_error::deserialize(Value::Object(document))
-        .map_err(|error| format!("{}: {}", error.path(), error.inner()))
+        .map_err(|error| (error.path().to_string(), excerpt(error.inner().to_string())))
+}
+
+/// The key of an object that perhaps cannot be read.
+fn key_of(kind: &'static str, document: &Map<String, Value>, namespaced: bool) -> Option<Key> {
+    let text = |field: &str| document.get("metadata")?.get(field)?.as_str().map(str::to_owned);
+    let mut metadata = ObjectMeta {
+        name: text("name"),
+        namespace: text("namespace"),
+        ..ObjectMeta::default()
+    };
+    key(kind, &mut metadata, namespaced).ok()
 }
 
 /// The key of an object; an object without a namespace is put into `default`, as `kubectl` would.
-fn key(kind: &'static str, metadata: &mut ObjectMeta, namespaced: bool) -> Result<Key, String> {
+fn key(kind: &'static str, metadata: &mut ObjectMeta, namespaced: bool) -> Result<Key, Wrong> {
     let name = metadata
         .name
         .clone()
         .filter(|name| !name.is_empty())
-        .ok_or("metadata.name: missing")?;
+        .ok_or_else(|| wrong("metadata.name", "missing"))?;
     if namespaced {
         let namespace = metadata.namespace.get_or_insert_default();
         if namespace.is_empty() {
@@ -243,22 +308,22 @@ fn key(kind: &'static str, metadata: &mut ObjectMeta, namespaced: bool) -> Resul
 }
 
 /// What the API requires of a Service, and a file that was cut short may lack.
-fn check_service(service: &Service) -> Option<String> {
+fn check_service(service: &Service) -> Option<Wrong> {
     let lacking = service.spec.ports.iter().position(|port| port.port.is_none());
-    lacking.map(|index| format!("spec.ports[{index}].port: missing"))
+    lacking.map(|index| wrong(&format!("spec.ports[{index}].port"), "missing"))
 }
 
 /// The same for an EndpointSlice.
-fn check_slice(slice: &EndpointSlice, has_endpoints: bool) -> Option<String> {
+fn check_slice(slice: &EndpointSlice, has_endpoints: bool) -> Option<Wrong> {
     if slice.address_type.is_none() {
-        return Some("addressType: missing".to_owned());
+        return Some(wrong("addressType", "missing"));
     }
     if !has_endpoints {
-        return Some("endpoints: missing".to_owned());
+        return Some(wrong("endpoints", "missing"));
     }
     let lacking = slice
         .endpoints
         .iter()
         .position(|endpoint| endpoint.addresses.is_empty());
-    lacking.map(|index| format!("endpoints[{index}].addresses: missing"))
+    lacking.map(|index| wrong(&format!("endpoints[{index}].addresses"), "missing"))
 }

@@ -94,7 +94,7 @@ fn kinds_that_are_not_used_are_told_about() {
 #[case::no_name("{apiVersion: v1, kind: Service}", "document 2: metadata.name: missing")]
 #[case::a_port_that_is_a_text(
     "{apiVersion: v1, kind: Service, metadata: {name: x}, spec: {ports: [{port: eighty}]}}",
-    "document 2: spec.ports[0].port: invalid type"
+    "document 2: Service default/x: spec.ports[0].port: invalid type"
 )]
 #[case::no_port(
     "{apiVersion: v1, kind: Service, metadata: {name: x}, spec: {ports: [{name: a}]}}",
@@ -110,13 +110,14 @@ fn kinds_that_are_not_used_are_told_about() {
 )]
 #[case::no_date(
     "{apiVersion: v1, kind: Service, metadata: {name: x, creationTimestamp: yesterday}}",
-    "document 2: metadata"
+    "document 2: Service default/x: metadata"
 )]
 fn a_fault_names_its_document_and_field(#[case] document: &str, #[case] expected: &str) {
     let reading = read(&format!("{SERVICE}---\n{document}\n"), Syntax::Yaml).expect("readable");
     assert_eq!(reading.objects.len(), 1);
     assert_eq!(reading.faults.len(), 1);
-    assert!(reading.faults[0].starts_with(expected), "{:?}", reading.faults);
+    let line = reading.faults[0].to_string();
+    assert!(line.starts_with(expected), "{line}");
 }
 
 #[rstest]
@@ -274,6 +275,41 @@ fn a_file_that_cannot_be_used_keeps_what_it_said(#[case] half: &str) {
     followed.put("b.yaml", &SLICE.replace("10.244.1.5", "10.244.1.7"));
     followed.until_endpoints(&["default/web 10.244.1.7"]);
     followed.until("no trouble", |followed| followed.trouble.is_none());
+}
+
+/// A Service that cannot be read before one that has changed.
+#[test]
+fn a_document_that_cannot_be_read_keeps_what_it_said_and_keeps_nothing_else() {
+    let other = SERVICE.replace("web", "other").replace("10.96.0.10", "10.96.0.11");
+    let slice = SLICE.replace("web", "other").replace("10.244.1.5", "10.244.1.9");
+    let file = |port: &str, address: &str| {
+        let web = SERVICE.replace("port: 80", &format!("port: {port}"));
+        let slices = format!("{SLICE}---\n{}", slice.replace("10.244.1.9", address));
+        format!("{web}---\n{other}---\n{slices}")
+    };
+    let mut followed = Followed::new(&[("a.yaml", &file("80", "10.244.1.9"))]);
+    followed.until_endpoints(&["default/other 10.244.1.9", "default/web 10.244.1.5"]);
+    followed.put("a.yaml", &file("eighty", "10.244.1.8"));
+    followed.until_endpoints(&["default/other 10.244.1.8", "default/web 10.244.1.5"]);
+    let line = followed.objects.take_refusals().remove(0);
+    assert!(
+        line.starts_with("Service default/web: spec.ports[0].port: invalid type"),
+        "{line}"
+    );
+    followed.put("a.yaml", &file("80", "10.244.1.7"));
+    followed.until_endpoints(&["default/other 10.244.1.7", "default/web 10.244.1.5"]);
+    assert_eq!(followed.objects.refused(), 0);
+}
+
+#[test]
+fn an_object_that_could_never_be_read_is_refused_until_it_is_gone() {
+    let bad = SERVICE.replace("web", "bad").replace("port: 80", "port: []");
+    let mut followed = Followed::new(&[("a.yaml", &format!("{bad}---\n{SERVICE}")), ("b.yaml", SLICE)]);
+    followed.until_endpoints(&["default/web 10.244.1.5"]);
+    assert_eq!(followed.objects.refused(), 1);
+    fs::remove_file(followed.path().join("a.yaml")).expect("removed");
+    followed.until_endpoints(&[]);
+    followed.until("nothing is refused", |followed| followed.objects.refused() == 0);
 }
 
 #[test]
