@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 use tests::cluster::World;
 use tests::plan::cluster_ip;
+use tests::wait;
 
 use crate::support::{Cluster, service};
 
@@ -41,6 +42,22 @@ fn what_cannot_be_used_is_named_and_the_rest_is_used() -> Result<()> {
     };
     named(&["mixed", "endpoints", &cluster_ip(10).v4.to_string()]);
     named(&["good-without-number", "ports[0].port"]);
+    let mixed_name = mixed_v4["metadata"]["name"].as_str().unwrap_or_default();
+    for (object, field) in [(mixed_name, "endpoints"), ("good-without-number", "ports[0].port")] {
+        let has_event = || {
+            let events = cluster.api.list(&json!({
+                "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": { "name": "", "namespace": "default" },
+            }))?;
+            Ok(events.iter().any(|event| {
+                let is_known = event["regarding"]["uid"].as_str().is_some_and(|uid| !uid.is_empty());
+                is_known
+                    && event["regarding"]["name"] == object
+                    && event["reason"] == "FieldRefused"
+                    && event["note"].as_str().is_some_and(|note| note.starts_with(field))
+            }))
+        };
+        wait::until_true("an event of the object", wait::PATIENCE, has_event)?;
+    }
 
     cluster.api.put(&mixed_v4)?;
     cluster.api.delete(&without_number)?;

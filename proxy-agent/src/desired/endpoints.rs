@@ -100,11 +100,7 @@ fn candidates<'a>(
 ) -> Vec<Candidate<'a>> {
     let mut candidates = Vec::new();
     for slice in model.slices(&spec.name).iter().filter(|slice| slice.family == family) {
-        let numbers = slice
-            .ports
-            .iter()
-            .filter(|known| known.name == port.name && known.protocol == port.protocol);
-        for number in numbers.map(|known| known.port) {
+        for number in slice.numbers(&port.name, port.protocol) {
             for (index, endpoint) in slice.endpoints.iter().enumerate() {
                 if model.is_cluster_ip(endpoint.address, spec) {
                     let reason = format!("{}: the ClusterIP of a Service", endpoint.address);

@@ -16,7 +16,7 @@ pub struct Slice {
     pub name: Arc<str>,
     /// The family of its addresses.
     pub family: FamilyKind,
-    /// The ports that every endpoint has.
+    /// The ports that every endpoint has, sorted.
     pub ports: Box<[SlicePort]>,
     /// The endpoints.
     pub endpoints: Box<[Endpoint]>,
@@ -24,8 +24,18 @@ pub struct Slice {
     pub hints: Box<[Option<Arc<Hints>>]>,
 }
 
+impl Slice {
+    /// The numbers of a Service's port: none, or several.
+    pub fn numbers(&self, name: &str, protocol: Protocol) -> impl Iterator<Item = u16> {
+        let key = move |port: &SlicePort| (&*port.name, port.protocol).cmp(&(name, protocol));
+        let first = self.ports.partition_point(|port| key(port).is_lt());
+        let same = self.ports[first..].iter().take_while(move |port| key(port).is_eq());
+        same.map(|port| port.port)
+    }
+}
+
 /// A port of a slice.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SlicePort {
     /// The name of the Service's port.
     pub name: Arc<str>,
@@ -159,6 +169,7 @@ fn ports(given: &[object::EndpointPort], texts: &mut Texts, refusals: &mut Vec<R
             Err((field, reason)) => refusals.push(Refusal::new(format!("ports[{index}].{field}"), reason)),
         }
     }
+    ports.sort_unstable();
     ports.into()
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use nix::sched::{CloneFlags, setns};
@@ -155,6 +155,15 @@ impl Requests {
         self.run(async move {
             let (api, name) = find(&client, &named)?;
             Ok(serde_json::to_value(api.get(&name).await?)?)
+        })
+    }
+
+    pub(super) fn list(&self, example: &Value) -> Result<Vec<Value>> {
+        let (client, example) = (self.client()?, example.clone());
+        self.run(async move {
+            let (api, _) = find(&client, &example)?;
+            let items = api.list(&ListParams::default()).await?.items;
+            Ok(items.iter().map(serde_json::to_value).collect::<Result<_, _>>()?)
         })
     }
 

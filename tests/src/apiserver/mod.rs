@@ -224,6 +224,14 @@ impl ApiServer {
         self.requests.get(name)
     }
 
+    /// All objects of an example's kind in its namespace.
+    ///
+    /// # Errors
+    /// When the server does not tell.
+    pub fn list(&self, example: &Value) -> Result<Vec<Value>> {
+        self.requests.list(example)
+    }
+
     /// Creates or changes a Service and its EndpointSlices.
     ///
     /// # Errors

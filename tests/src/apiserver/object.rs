@@ -6,12 +6,13 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::Value;
 
 /// The kinds that tests use, with the name of their collection.
-const KINDS: [(&str, &str); 5] = [
+const KINDS: [(&str, &str); 6] = [
     ("Service", "services"),
     ("EndpointSlice", "endpointslices"),
     ("Node", "nodes"),
     ("ServiceCIDR", "servicecidrs"),
     ("IPAddress", "ipaddresses"),
+    ("Event", "events"),
 ];
 
 /// The collection an object is in, and its name.
