@@ -122,6 +122,16 @@ fn metrics_have_the_names_of_kube_proxy() {
 }
 
 #[test]
+fn a_change_is_timed_from_when_it_was_made_unless_that_was_before_the_agent() {
+    let before = SystemTime::now() - Duration::from_secs(60);
+    let health = health();
+    health.programmed(&[before, SystemTime::now()]);
+    let text = health.metrics.text();
+    let count = "kubeproxy_network_programming_duration_seconds_count 1\n";
+    assert!(text.contains(count), "{text}");
+}
+
+#[test]
 fn a_running_agent_is_found_by_the_folder_of_its_pins() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path().to_owned();

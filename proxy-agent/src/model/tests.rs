@@ -164,6 +164,8 @@ fn of_a_slice_only_the_bad_endpoint_is_refused(#[values(V4, V6)] family: FamilyK
 #[case::without_service(json!({"metadata": {"labels": {"kubernetes.io/service-name": ""}}}), 0, Some("metadata.labels"))]
 #[case::unknown_family(json!({"addressType": "IPX"}), 0, Some("addressType"))]
 #[case::names(json!({"addressType": "FQDN"}), 0, None)]
+#[case::of_another_proxy(json!({"metadata": {"labels": {"service.kubernetes.io/service-proxy-name": "x"}}}), 0, None)]
+#[case::labelled_headless(json!({"metadata": {"labels": {"service.kubernetes.io/headless": ""}}}), 0, None)]
 #[case::port_zero(json!({"ports": [{"name": "", "port": 0}]}), 0, Some("ports[0].port"))]
 #[case::no_port(json!({"ports": [{"name": ""}]}), 0, Some("ports[0].port"))]
 #[case::one_bad_port(json!({"ports": [{"port": 99999}, {"port": 80}]}), 1, Some("ports[0].port"))]

@@ -7,7 +7,12 @@ use super::*;
 
 /// The settings of a command line.
 fn of(arguments: &[&str]) -> Result<Warned<Settings>, Error> {
-    let fixed = ["fairlead", "run", "--node-name", "test-node"];
+    of_node("test-node", arguments)
+}
+
+/// The same on a node of this name.
+fn of_node(name: &str, arguments: &[&str]) -> Result<Warned<Settings>, Error> {
+    let fixed = ["fairlead", "run", "--node-name", name];
     let cli = Cli::try_parse_from(fixed.iter().chain(arguments)).expect("a command line that can be parsed");
     let Command::Run(args) = cli.command else {
         panic!("not run: {cli:?}");
@@ -47,6 +52,12 @@ fn without_a_file_everything_is_as_in_mode_nftables() {
     assert_eq!(settings.metrics, Some("127.0.0.1:10249".parse().expect("an address")));
 }
 
+#[test]
+fn the_name_of_a_node_is_in_small_letters() {
+    let (settings, _) = of_node("Node-A", &[]).expect("usable settings");
+    assert_eq!(settings.node.name, "node-a");
+}
+
 #[rstest]
 #[case::nothing("", &[], Source::InCluster)]
 #[case::of_the_file("clientConnection: {kubeconfig: /k}", &[], Source::Kubeconfig("/k".into()))]
@@ -66,6 +77,7 @@ fn cluster_cidr(v4: Option<&str>, v6: Option<&str>) -> DetectSettings {
 #[rstest]
 #[case::none("", &[], cluster_cidr(None, None))]
 #[case::one("clusterCIDR: 10.0.0.0/8", &[], cluster_cidr(Some("10.0.0.0/8"), None))]
+#[case::leading_zeros("clusterCIDR: 010.000.0.0/8", &[], cluster_cidr(Some("10.0.0.0/8"), None))]
 #[case::one_each("clusterCIDR: '10.0.0.0/8,fd00:10::/64'", &[], cluster_cidr(Some("10.0.0.0/8"), Some("fd00:10::/64")))]
 #[case::a_list("detectLocal: {clusterCIDRs: [10.0.0.0/8, 'fd00:10::/64']}", &[], cluster_cidr(Some("10.0.0.0/8"), Some("fd00:10::/64")))]
 #[case::a_flag("clusterCIDR: 10.0.0.0/8", &["--cluster-cidr", "10.1.0.0/16"], cluster_cidr(Some("10.1.0.0/16"), None))]
@@ -142,6 +154,9 @@ winkernel: {enableDSR: false, forwardHealthCheckVip: false, networkName: '', roo
 #[rstest]
 #[case::without_meaning("conntrack: {maxPerCore: 7}", &[], "conntrack: {\"maxPerCore\":7} has no meaning here and is ignored")]
 #[case::inside("iptables: {syncPeriod: 5s}", &[], "iptables.syncPeriod: 5s has no meaning here and is ignored")]
+#[case::how_often_to_list_again("configSyncPeriod: 5m0s", &[], "configSyncPeriod: 5m0s has no meaning here and is ignored")]
+#[case::how_many_requests("clientConnection: {qps: 5}", &[], "clientConnection.qps: 5 has no meaning here and is ignored")]
+#[case::which_mark("nftables: {masqueradeBit: 14}", &[], "nftables.masqueradeBit: 14 has no meaning here and is ignored")]
 #[case::unknown("colour: blue", &[], "colour: not a field of KubeProxyConfiguration, ignored")]
 #[case::a_flag("", &["--conntrack-min", "1"], "--conntrack-min has no meaning here and is ignored")]
 #[case::ipvs("mode: ipvs", &[], "mode: ipvs: its schedulers are not imitated: endpoints are drawn at random")]

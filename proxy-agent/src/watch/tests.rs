@@ -38,6 +38,8 @@ struct Store {
     version: u64,
     /// Everything that has happened since: path, version, line.
     events: Vec<(String, u64, Bytes)>,
+    /// Whether it says of what it does not have that it may not be seen.
+    forbidding: bool,
 }
 
 type Shared = Arc<Mutex<Store>>;
@@ -141,8 +143,13 @@ async fn answer(State(store): State<Shared>, request: Request) -> Response {
     let query = request.uri().query().unwrap_or_default().to_owned();
     store.requests.push(format!("{path}?{query}"));
     let Some(objects) = store.objects.get(&path) else {
-        let status = json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "message": "no such kind"});
-        return (StatusCode::NOT_FOUND, status.to_string()).into_response();
+        let (code, reason) = match store.forbidding {
+            false => (StatusCode::NOT_FOUND, "NotFound"),
+            true => (StatusCode::FORBIDDEN, "Forbidden"),
+        };
+        let status =
+            json!({"kind": "Status", "status": "Failure", "code": code.as_u16(), "reason": reason, "message": "no"});
+        return (code, status.to_string()).into_response();
     };
     if query.contains("watch=true") {
         let (sender, receiver) = unbounded_channel();
@@ -275,12 +282,17 @@ async fn only_what_is_ours_is_asked_for() {
     }
 }
 
+#[rstest]
+#[case::not_there(false)]
+#[case::not_shown(true)]
 #[tokio::test]
-async fn a_kind_that_the_server_does_not_have_is_not_waited_for() {
-    let server = Server::start(&[SERVICES, SLICES, NODES]);
+async fn a_kind_that_the_server_does_not_have_is_not_waited_for(#[case] forbidding: bool) {
+    let server = Server::start(&[SERVICES, SLICES]);
+    server.store.lock().expect("unpoisoned").forbidding = forbidding;
     server.tell(SERVICES, "ADDED", &a_service("a", 1));
     let mut follower = Follower::new(server.address);
     follower.until_services(&[("ns/a", 0)]).await;
+    assert_eq!(follower.troubles.get("nodes"), None);
     assert_eq!(follower.troubles.get("servicecidrs"), None);
 }
 

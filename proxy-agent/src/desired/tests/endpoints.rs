@@ -143,6 +143,15 @@ fn internal_local_with_node_port() -> Value {
     with_node_port(internal_local())
 }
 
+fn both_local() -> Value {
+    with_node_port(json!({"internalTrafficPolicy": "Local", "externalTrafficPolicy": "Local"}))
+}
+
+fn external_local_at_external_addresses() -> Value {
+    let addresses = [external(FamilyKind::V4, 1), external(FamilyKind::V6, 1)];
+    json!({"externalTrafficPolicy": "Local", "externalIPs": addresses})
+}
+
 /// Rows 147 to 170 of the behaviour tables, and their kin: what the policies ask for, the node's zone, the endpoints;
 /// then the cluster view, the local view, and whether any endpoint could be used somewhere.
 #[rstest]
@@ -177,6 +186,9 @@ fn internal_local_with_node_port() -> Value {
 #[case::leaving_and_dead(internal(), None, &[GONE], &[], &[], false)]
 #[case::external_local_without_an_external_address(
     json!({"externalTrafficPolicy": "Local"}), None, &[HERE, READY], &[3, 4], &[], true)]
+#[case::external_local_by_an_external_address(
+    external_local_at_external_addresses(), None, &[HERE, READY], &[3, 4], &[3], true)]
+#[case::both_policies_are_local(both_local(), None, &[HERE, READY], &[3, 4], &[3], true)]
 #[case::no_endpoints(internal(), None, &[], &[], &[], false)]
 fn endpoints_are_in_the_views_that_policies_and_hints_give_them(
     #[values(FamilyKind::V4, FamilyKind::V6)] family: FamilyKind,
@@ -234,6 +246,40 @@ fn an_endpoint_in_no_view_keeps_its_flows(
 #[case::leaving_and_dead(GONE)]
 fn an_endpoint_that_does_not_serve_is_not_there(#[case] endpoint: Short) {
     assert_eq!(desired(FamilyKind::V4, &internal(), None, &[endpoint]).endpoints, []);
+}
+
+/// What is written of an endpoint, and whether it is in the cluster view and in the local one.
+#[rstest]
+#[case::nothing(json!({}), true, false)]
+#[case::its_node(json!({"nodeName": NODE}), true, true)]
+#[case::its_node_in_other_letters(json!({"nodeName": "TEST-node"}), true, true)]
+#[case::not_whether_it_serves(json!({"conditions": {"ready": false, "terminating": true}}), true, false)]
+#[case::not_whether_it_terminates(json!({"conditions": {"ready": false, "serving": true}}), false, false)]
+#[case::not_whether_it_is_ready(json!({"conditions": {"serving": false, "terminating": true}}), true, false)]
+fn what_an_endpoint_does_not_say_has_the_defaults_of_the_api(
+    #[values(FamilyKind::V4, FamilyKind::V6)] family: FamilyKind,
+    #[case] written: Value,
+    #[case] cluster: bool,
+    #[case] local: bool,
+) {
+    let mut objects = objects(&settings());
+    objects.take(set_service(&service("svc", &cluster_ip(family, 41), &external_local())));
+    let mut endpoint = json!({"addresses": [testing::endpoint(family, 3)]});
+    testing::merge(&mut endpoint, &written);
+    objects.take(set_slice(&slice("svc-1", "svc", family, &[endpoint])));
+    let changes = objects.wanted().expect("changes");
+    let has = |local| !view(only(&changes).1, local).is_empty();
+    assert_eq!((has(false), has(true)), (cluster, local));
+}
+
+#[rstest]
+fn of_several_addresses_of_an_endpoint_the_first_counts(#[values(FamilyKind::V4, FamilyKind::V6)] family: FamilyKind) {
+    let mut objects = objects(&settings());
+    objects.take(set_service(&service("svc", &cluster_ip(family, 41), &internal())));
+    let endpoint = json!({"addresses": [testing::endpoint(family, 4), testing::endpoint(family, 3)]});
+    objects.take(set_slice(&slice("svc-1", "svc", family, &[endpoint])));
+    let changes = objects.wanted().expect("changes");
+    assert_eq!(view(only(&changes).1, false), addresses(family, &[4]));
 }
 
 #[rstest]

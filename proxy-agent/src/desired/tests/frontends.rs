@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -211,6 +211,28 @@ fn a_port_with_another_protocol_is_another_claim(#[values(FamilyKind::V4, Family
     for name in ["a", "b", "c"] {
         assert_eq!(of(&changes, name), set(&[(&cluster_ip(family, 41), 80, ClusterIp)]));
     }
+}
+
+#[rstest]
+fn a_port_that_comes_or_goes_leaves_the_others_as_they_are(
+    #[values(FamilyKind::V4, FamilyKind::V6)] family: FamilyKind,
+) {
+    let mut objects = objects(&settings());
+    let mut pass = |names: &[&str]| {
+        let ports = names
+            .iter()
+            .zip(80..)
+            .map(|(name, port)| json!({"name": name, "port": port}));
+        let spec = json!({"ports": ports.collect::<Vec<_>>()});
+        objects.take(set_service(&service("svc", &cluster_ip(family, 41), &spec)));
+        let services = objects.wanted().expect("changes").services.into_iter();
+        let by_port = services.map(|(id, service)| (id.port.to_string(), service));
+        by_port.collect::<BTreeMap<_, _>>()
+    };
+    let (one, two, again) = (pass(&["a"]), pass(&["a", "b"]), pass(&["a"]));
+    assert!(one["a"].is_some() && two["b"].is_some());
+    assert_eq!((&two["a"], &again["a"]), (&one["a"], &one["a"]));
+    assert_eq!(again["b"], None);
 }
 
 #[test]
