@@ -47,6 +47,12 @@ fn explain(words: &[&str]) -> Value {
 #[case::outside_to_a_local_node_port(
     ["203.0.113.9", "2001:db8:9::9"], ["192.168.0.2:30081", "[2001:db8::2]:30081"], "shop/source:http", false
 )]
+#[case::pod_to_a_local_node_port(
+    ["10.244.1.77", "fd00:10:244:1::77"], ["192.168.0.2:30081", "[2001:db8::2]:30081"], "shop/source:http", false
+)]
+#[case::node_to_a_local_node_port(
+    ["192.168.0.2", "2001:db8::2"], ["192.168.0.2:30081", "[2001:db8::2]:30081"], "shop/source:http", true
+)]
 #[case::node_to_cluster_ip(["192.168.0.2", "2001:db8::2"], ["10.96.0.80:80", "[fd00:10:96::80]:80"], "shop/web:http", true)]
 fn a_service_is_reached(
     #[case] sources: [&str; 2],
@@ -71,8 +77,15 @@ fn a_service_is_reached(
 fn a_local_policy_leaves_only_local_endpoints() {
     let answer = explain(&["203.0.113.9", "192.168.0.2:30081"]);
     assert_eq!(answer["eligible"], serde_json::json!(["10.244.1.3:8080"]), "{answer:#}");
-    let answer = explain(&["10.244.1.77", "10.96.0.81:80"]);
-    assert_eq!(answer["eligible"].as_array().map(Vec::len), Some(2), "{answer:#}");
+    // Neither pods nor the node itself are kept to them.
+    for (source, destination) in [
+        ("10.244.1.77", "10.96.0.81:80"),
+        ("10.244.1.77", "192.168.0.2:30081"),
+        ("192.168.0.2", "192.168.0.2:30081"),
+    ] {
+        let answer = explain(&[source, destination]);
+        assert_eq!(answer["eligible"].as_array().map(Vec::len), Some(2), "{answer:#}");
+    }
 }
 
 #[rstest]

@@ -6,7 +6,7 @@ use serde_json::json;
 use tests::agent::SocketLb;
 use tests::cluster::{Between, PodNetwork, Uplink, World};
 use tests::manifests::{Backend, Service};
-use tests::peer::Transport;
+use tests::peer::{Transport, Why};
 use tests::plan::{Ip, cluster_ip};
 use tests::programmed::{Programmed, TARGET, sees, sees_the_client, serve_everywhere, spreads_over};
 
@@ -126,6 +126,7 @@ fn a_deleted_service_is_gone_and_a_new_one_is_there(#[values(Ip::V4, Ip::V6)] ip
         .ports(81, TARGET)
         .backend(Backend::pod(node, &node.pods[1]));
     programmed.put(&added)?;
+    let old = client.peer()?.open(Transport::Tcp, cluster_ip(10).at(ip, PORT))?;
     for (address, port) in [(cluster_ip(10), PORT), (cluster_ip(12), 81)] {
         spreads_over(
             &["pod-a-1"],
@@ -137,6 +138,7 @@ fn a_deleted_service_is_gone_and_a_new_one_is_there(#[values(Ip::V4, Ip::V6)] ip
     }
     programmed.delete("web")?;
     refused(client, Transport::Tcp, cluster_ip(10).at(ip, PORT))?;
+    old.exchange(5000)?;
     spreads_over(
         &["pod-a-1"],
         client,
@@ -163,6 +165,25 @@ fn internal_traffic_policy_local_stays_on_the_node(
         to,
         sees_the_client,
     )?;
+    Ok(())
+}
+
+/// A packet is dropped, which looks like a time-out; a socket that is translated when it connects learns of it at once.
+#[rstest]
+fn internal_traffic_policy_local_reaches_nobody_where_all_endpoints_are_elsewhere(
+    #[values(Ip::V4, Ip::V6)] ip: Ip,
+) -> Result<()> {
+    let world = World::two_nodes().pods(1).build()?;
+    serve_everywhere(&world)?;
+    let service = web(&world).field("internalTrafficPolicy", json!("Local"));
+    let programmed = Programmed::start(world, SocketLb::Host, &[service])?;
+    let world = &programmed.world;
+    let to = cluster_ip(10).at(ip, PORT);
+    spreads_over(&["pod-b-0"], world.node(1), Transport::Tcp, to, |_| Ok(()))?;
+    for transport in [Transport::Tcp, Transport::Udp] {
+        assert_eq!(refused(world.pod(0, 0), transport, to)?, Why::TimedOut);
+        assert_eq!(refused(world.node(0), transport, to)?, Why::Unreachable);
+    }
     Ok(())
 }
 

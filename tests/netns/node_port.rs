@@ -1,14 +1,18 @@
 //! Node ports, from the outside, from pods and from nodes.
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
 use anyhow::Result;
 use rstest::rstest;
 use serde_json::json;
 use tests::agent::SocketLb;
 use tests::cluster::{Between, PodNetwork, Uplink, World};
 use tests::manifests::Service;
-use tests::peer::{Transport, Why};
-use tests::plan::{Ip, cluster_ip};
+use tests::peer::{Open, Transport, Why};
+use tests::plan::{Dual, Ip, cluster_ip, load_balancer};
 use tests::programmed::{Programmed, TARGET, sees, sees_the_client, serve_everywhere, spreads_over};
+use tests::wait;
 
 use crate::{is_refused, refused, two_nodes};
 
@@ -148,6 +152,82 @@ fn a_port_of_the_node_that_is_no_service_is_still_its_own(#[values(Ip::V4, Ip::V
     for transport in [Transport::Tcp, Transport::Udp] {
         for from in [&programmed.world.client, &**programmed.world.pod(0, 0), node] {
             spreads_over(&["node-a"], from, transport, own, sees_the_client)?;
+        }
+    }
+    Ok(())
+}
+
+/// Node ports take no port of the node: who binds one gets it, and hears nothing.
+#[rstest]
+fn a_server_at_a_node_port_hears_nothing_of_its_connections(#[values(Ip::V4, Ip::V6)] ip: Ip) -> Result<()> {
+    let world = World::one_node().pods(2).build()?;
+    serve_everywhere(&world)?;
+    let service = web(&world);
+    let programmed = Programmed::start(world, SocketLb::Host, &[service])?;
+    let node = programmed.world.node(0);
+    let to = node.address().at(ip, NODE_PORT);
+    node.peer()?.serve(to)?;
+    for from in [&programmed.world.client, &**programmed.world.pod(0, 0), node] {
+        spreads_over(&["pod-a-0", "pod-a-1"], from, Transport::Tcp, to, |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+#[rstest]
+fn node_ports_follow_the_addresses_of_the_node(#[values(Ip::V4, Ip::V6)] ip: Ip) -> Result<()> {
+    let world = World::one_node().pods(1).build()?;
+    serve_everywhere(&world)?;
+    let service = web(&world);
+    let networks = ["--nodeport-addresses=198.51.100.0/24,2001:db8:1b::/64"];
+    let programmed = Programmed::start_with(world, SocketLb::Off, &[service], &networks)?;
+    let (client, node) = (&programmed.world.client, programmed.world.node(0));
+    let (other, own) = (load_balancer(30), node.address().at(ip, NODE_PORT));
+    refused(client, Transport::Tcp, own)?;
+    let addresses = |verb: &str, more: &str| {
+        let Dual { v4, v6 } = other;
+        let lines = format!("addr {verb} {v4}/32 dev eth0\naddr {verb} {v6}/128 dev eth0 {more}\n");
+        node.netns().ip(&lines)
+    };
+    let answers = || -> Result<bool> {
+        let how = Open {
+            transport: Transport::Tcp,
+            to: other.at(ip, NODE_PORT),
+            from: None,
+            within: Duration::from_secs(1),
+        };
+        Ok(client.peer()?.try_open(how)?.is_ok())
+    };
+    for _ in 0..2 {
+        assert!(!answers()?);
+        addresses("add", "nodad")?;
+        wait::until_true("node ports at the new address", wait::PATIENCE, answers)?;
+        addresses("del", "")?;
+        wait::until_true("no node ports at the old address", wait::PATIENCE, || Ok(!answers()?))?;
+    }
+    Ok(())
+}
+
+/// What is configured, and whether 127.0.0.1 and ::1 take node ports.
+#[rstest]
+#[case::nftables(&[], [false, false])]
+#[case::nftables_with_localhost(&["--nodeport-addresses=primary,localhost"], [true, true])]
+#[case::iptables(&["--proxy-mode=iptables"], [true, false])]
+#[case::iptables_without_localhost(&["--proxy-mode=iptables", "--iptables-localhost-nodeports=false"], [false, false])]
+fn loopback_takes_node_ports_where_it_is_configured(#[case] flags: &[&str], #[case] takes: [bool; 2]) -> Result<()> {
+    let world = World::one_node().pods(2).build()?;
+    serve_everywhere(&world)?;
+    let service = web(&world);
+    let programmed = Programmed::start_with(world, SocketLb::Host, &[service], flags)?;
+    let node = programmed.world.node(0);
+    let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    for (address, takes) in loopback.into_iter().zip(takes) {
+        let to = SocketAddr::new(address, NODE_PORT);
+        for transport in [Transport::Tcp, Transport::Udp] {
+            if takes {
+                spreads_over(&["pod-a-0", "pod-a-1"], node, transport, to, sees(node))?;
+            } else {
+                assert_eq!(refused(node, transport, to)?, Why::Refused);
+            }
         }
     }
     Ok(())

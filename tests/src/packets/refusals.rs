@@ -89,6 +89,7 @@ fn dropped<F: TestFamily>() -> Vec<Row<F>> {
         Fixture::<F>::default().with(service)
     };
     let syn = |to| tcp::<F>((Outsider(9), 4000), to).syn();
+    let by_pod = |to| tcp::<F>((Pod(2), 4000), to).syn();
     vec![
         row(
             "internal policy Local drops where only other nodes have endpoints",
@@ -102,6 +103,23 @@ fn dropped<F: TestFamily>() -> Vec<Row<F>> {
         .drops(UPLINK, syn((Balancer(1), 80)), Reason::NoLocalEndpoint)
         .drops(UPLINK, syn((ExternalIp(1), 80)), Reason::NoLocalEndpoint)
         .drops(UPLINK, syn((Node, 30080)), Reason::NoLocalEndpoint),
+        row(
+            "external policy Local drops a pod's packets too where pods are not told apart",
+            &of(policy::EXTERNAL_LOCAL).node_flags(0),
+        )
+        .drops(POD_PORT, by_pod((Balancer(1), 80)), Reason::NoLocalEndpoint)
+        .drops(POD_PORT, by_pod((ExternalIp(1), 80)), Reason::NoLocalEndpoint)
+        .drops(POD_PORT, by_pod((Node, 30080)), Reason::NoLocalEndpoint),
+        row(
+            "external policy Local says nothing about the cluster address",
+            &of(policy::EXTERNAL_LOCAL),
+        )
+        .enters_as(UPLINK, syn((ClusterIp(1), 80)), syn((FarPod(1), 8080))),
+        row(
+            "internal policy Local says nothing about other addresses",
+            &of(policy::INTERNAL_LOCAL),
+        )
+        .enters_as(UPLINK, syn((Balancer(1), 80)), syn((FarPod(1), 8080))),
     ]
 }
 
