@@ -7,6 +7,7 @@ mod build;
 mod test;
 mod vm;
 mod tidy;
+mod compatibility;
 mod deny;
 mod demo;
 mod program;
@@ -42,6 +43,8 @@ enum Task {
     },
     /// Check the invariants that no compiler and no lint checks
     Tidy,
+    /// Write docs/kube-proxy-compatibility.md: what kube-proxy does, what Fairlead does, and the tests that show it
+    Compatibility,
     /// Make a two-node cluster of network namespaces, send real traffic through it, clean up
     Demo {
         /// Leave the cluster up and say how to use it
@@ -83,6 +86,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Build => build::command().map(|()| ExitCode::SUCCESS),
         Task::Test { floor, filter } => test::command(floor, filter.as_deref()),
         Task::Tidy => tidy::command().map(|()| ExitCode::SUCCESS),
+        Task::Compatibility => compatibility::command().map(|()| ExitCode::SUCCESS),
         Task::Demo { keep, down } => demo::command(keep, down),
         Task::Bench { arguments } => bench::command(&arguments),
         Task::Differential { arguments } => differential::command(&arguments),

@@ -8,6 +8,7 @@ mod safety;
 mod length;
 mod modules;
 mod reasons;
+mod compatibility;
 mod tests_are_sentences;
 mod places;
 mod flip_word;
@@ -41,12 +42,16 @@ impl Display for Violation {
 /// An invariant: its name, and what of the files violates it.
 type Invariant = (&'static str, fn(&[File]) -> Vec<Violation>);
 
-const INVARIANTS: [Invariant; 7] = [
+const INVARIANTS: [Invariant; 8] = [
     ("crates and clocks are named only where they belong", imports::check),
     ("every unsafe block says why it is sound", safety::check),
     ("no file is longer than a reader's patience", length::check),
     ("every source file is part of its crate", modules::check),
     ("every Reason is explained", reasons::check),
+    (
+        "every behaviour of kube-proxy that is listed has a test, and is on the page",
+        compatibility::check,
+    ),
     (
         "tests are sentences, do not sleep and are not skipped",
         tests_are_sentences::check,
