@@ -78,7 +78,11 @@ fn a_service_without_endpoints_refuses(
     let world = World::one_node().pods(1).build()?;
     let empty = Service::named("empty", cluster_ip(11)).ports(PORT, TARGET);
     let programmed = Programmed::start(world, socket_lb, &[empty])?;
-    is_refused(programmed.world.pod(0, 0), cluster_ip(11).at(ip, PORT))
+    let to = cluster_ip(11).at(ip, PORT);
+    if socket_lb != SocketLb::Off {
+        is_refused(programmed.world.node(0), to)?;
+    }
+    is_refused(programmed.world.pod(0, 0), to)
 }
 
 #[rstest]

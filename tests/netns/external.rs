@@ -101,7 +101,8 @@ fn a_host_network_backend_may_share_its_address_with_the_load_balancer(#[values(
         .load_balancer(shared)
         .backend(Backend::host(node));
     let programmed = Programmed::start(world, SocketLb::Auto, &[service])?;
-    let (client, pod) = (&programmed.world.client, programmed.world.pod(0, 0));
+    let world = &programmed.world;
+    let (client, pod, node) = (&world.client, world.pod(0, 0), world.node(0));
     for transport in [Transport::Tcp, Transport::Udp] {
         spreads_over(&["node-a"], client, transport, shared.at(ip, PORT), |_| Ok(()))?;
         // From a port of its own: a UDP packet straight to an endpoint reserves nothing, and the kernel may give its
@@ -111,6 +112,9 @@ fn a_host_network_backend_may_share_its_address_with_the_load_balancer(#[values(
         ensure!(direct.opened.server == "node-a", "{:?}", direct.opened);
         spreads_over(&["node-a"], pod, transport, shared.at(ip, PORT), |_| Ok(()))?;
         spreads_over(&["node-a"], pod, transport, cluster_ip(13).at(ip, PORT), |_| Ok(()))?;
+        // The backend asks its own service.
+        spreads_over(&["node-a"], node, transport, shared.at(ip, PORT), |_| Ok(()))?;
+        spreads_over(&["node-a"], node, transport, cluster_ip(13).at(ip, PORT), |_| Ok(()))?;
     }
     Ok(())
 }

@@ -48,13 +48,14 @@ pub(super) const GROUP: Group = Group {
         behaviour(
             "hairpin",
             "A pod that is its own endpoint sees an address of the node, so that it answers to the service and not to \
-             itself.",
+             itself; one in the node's own network reaches itself too.",
             SAME,
             &[
                 SERVICE_ROWS.row("a pod reaches itself through a service, {protocol:?}"),
                 SERVICE_ROWS.row("a pod reaches itself from the port it listens on, {protocol:?}"),
                 HAIRPIN_NET.test("a_pod_reaches_itself_through_every_kind_of_address"),
                 HAIRPIN_NET.test("a_source_port_equal_to_the_target_port_works"),
+                EXTERNAL_NET.test("a_host_network_backend_may_share_its_address_with_the_load_balancer"),
             ],
         ),
         behaviour(
