@@ -18,9 +18,6 @@ use crate::workspace;
 /// The page, from the root of the checkout.
 pub(crate) const PAGE: &str = "docs/kube-proxy-compatibility.md";
 
-/// How many behaviours have no test. It only goes down: to raise it is to say that something was listed and not tested.
-pub(crate) const UNTESTED: usize = 1;
-
 /// Behaviours of one subject.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -49,8 +46,6 @@ pub(crate) enum Fairlead {
     Differs { what: &'static str, why: &'static str },
     /// Not the same, for want of work: what happens instead.
     Missing(&'static str),
-    /// The same by its code, but no test shows it.
-    Untested(&'static str),
 }
 
 /// A file of tests, from the root of the checkout.

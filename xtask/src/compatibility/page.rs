@@ -10,8 +10,7 @@ const HEAD: &str = "\
 Each behaviour of kube-proxy that people can notice, in our own words: what Fairlead does, and the tests that show it. Where
 the modes of kube-proxy differ, mode nftables is meant unless mode iptables is named. `cargo xtask compatibility` makes this
 page from the lists in `xtask/src/compatibility/listed`; `cargo xtask tidy`, which is a part of the test command, fails when the
-page is not what they say, when what is the same or different on purpose has no test, when a test that is named is not there, or
-when more is without a test than before.
+page is not what they say, when what is the same or different on purpose has no test, or when a test that is named is not there.
 
 Not on this page: session affinity, schedulers, what becomes of conversations whose endpoint goes, health checks, metrics,
 events, and the configuration at large.
@@ -24,15 +23,11 @@ pub(crate) fn text(groups: &[Group]) -> String {
     summary(&mut page, groups);
     index(&mut page, groups, "Different on purpose", |fairlead| match fairlead {
         Fairlead::Differs { what, .. } => Some(*what),
-        Fairlead::Same(_) | Fairlead::Missing(_) | Fairlead::Untested(_) => None,
+        Fairlead::Same(_) | Fairlead::Missing(_) => None,
     });
     index(&mut page, groups, "Not there yet", |fairlead| match fairlead {
         Fairlead::Missing(what) => Some(*what),
-        Fairlead::Same(_) | Fairlead::Differs { .. } | Fairlead::Untested(_) => None,
-    });
-    index(&mut page, groups, "Without a test", |fairlead| match fairlead {
-        Fairlead::Untested(what) => Some(*what),
-        Fairlead::Same(_) | Fairlead::Differs { .. } | Fairlead::Missing(_) => None,
+        Fairlead::Same(_) | Fairlead::Differs { .. } => None,
     });
     for group in groups {
         let _ = writeln!(page, "## {}\n", group.title);
@@ -47,13 +42,12 @@ pub(crate) fn text(groups: &[Group]) -> String {
 }
 
 /// How many behaviours of these have a status, by status.
-fn counts<'a>(behaviours: impl Iterator<Item = &'a Behaviour>) -> [usize; 5] {
-    behaviours.fold([0; 5], |mut counts, behaviour| {
+fn counts<'a>(behaviours: impl Iterator<Item = &'a Behaviour>) -> [usize; 4] {
+    behaviours.fold([0; 4], |mut counts, behaviour| {
         let column = match behaviour.fairlead {
             Fairlead::Same(_) => 1,
             Fairlead::Differs { .. } => 2,
             Fairlead::Missing(_) => 3,
-            Fairlead::Untested(_) => 4,
         };
         counts[0] += 1;
         counts[column] += 1;
@@ -62,10 +56,8 @@ fn counts<'a>(behaviours: impl Iterator<Item = &'a Behaviour>) -> [usize; 5] {
 }
 
 fn summary(page: &mut String, groups: &[Group]) {
-    page.push_str(
-        "| | listed | the same | different on purpose | not there yet | without a test |\n|---|---|---|---|---|---|\n",
-    );
-    let mut row = |title: &str, counts: [usize; 5]| {
+    page.push_str("| | listed | the same | different on purpose | not there yet |\n|---|---|---|---|---|\n");
+    let mut row = |title: &str, counts: [usize; 4]| {
         let cells: Vec<_> = counts.iter().map(ToString::to_string).collect();
         let _ = writeln!(page, "| {title} | {} |", cells.join(" | "));
     };
@@ -96,7 +88,6 @@ fn entry(page: &mut String, behaviour: &Behaviour) {
         Fairlead::Same(what) => ("The same", format!(" {what}")),
         Fairlead::Differs { what, why } => ("Different on purpose", format!(" {what} Because: {why}")),
         Fairlead::Missing(what) => ("Not there yet", format!(" {what}")),
-        Fairlead::Untested(what) => ("The same by its code, no test shows it", format!(" {what}")),
     };
     let _ = writeln!(page, "### {}\n", behaviour.name);
     let _ = writeln!(page, "- kube-proxy: {}", behaviour.kube_proxy);
@@ -165,8 +156,8 @@ mod tests {
     fn the_page_counts_and_links_what_is_listed() {
         let page = text(GROUPS);
         for part in [
-            "| Choice | 2 | 1 | 1 | 0 | 0 |",
-            "| **all** | 2 | 1 | 1 | 0 | 0 |",
+            "| Choice | 2 | 1 | 1 | 0 |",
+            "| **all** | 2 | 1 | 1 | 0 |",
             "## Different on purpose\n\n- [none](#none): It says so.\n",
             "### one-of-many\n\n- kube-proxy: Picks one.\n- Fairlead: **The same.** By dice.\n",
             "- test, netns: `it_picks` (a, b) in [tests/netns/web.rs](../tests/netns/web.rs)\n",

@@ -7,32 +7,25 @@ use std::collections::BTreeSet;
 
 use super::Violation;
 use super::source::File;
-use crate::compatibility::{Behaviour, Fairlead, GROUPS, Group, PAGE, Shown, Suite, Test, UNTESTED, text};
+use crate::compatibility::{Behaviour, Fairlead, GROUPS, Group, PAGE, Shown, Suite, Test, text};
 
 /// Where the lists are.
 const LISTS: &str = "xtask/src/compatibility/listed";
 
 pub(super) fn check(files: &[File]) -> Vec<Violation> {
-    check_groups(files, GROUPS, UNTESTED)
+    check_groups(files, GROUPS)
 }
 
-fn check_groups(files: &[File], groups: &[Group], untested: usize) -> Vec<Violation> {
+fn check_groups(files: &[File], groups: &[Group]) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut names = BTreeSet::new();
-    let mut without = 0;
     for behaviour in groups.iter().flat_map(|group| group.behaviours) {
         if !is_name(behaviour.name) || !names.insert(behaviour.name) {
             found.push(format!("{}: not a name of its own in small letters", behaviour.name));
         }
         found.extend(complaint(behaviour).map(|what| format!("{}: {what}", behaviour.name)));
-        without += usize::from(matches!(behaviour.fairlead, Fairlead::Untested(_)));
         let missing = behaviour.tests.iter().filter_map(|shown| missing(files, shown));
         found.extend(missing.map(|what| format!("{}: {what}", behaviour.name)));
-    }
-    if without != untested {
-        found.push(format!(
-            "{without} behaviours have no test, where `UNTESTED` says {untested}: write the test, or lower the number"
-        ));
     }
     let mut violations: Vec<_> = found.into_iter().map(|what| violation(LISTS, what)).collect();
     let page = files.iter().find(|file| file.path == PAGE);
@@ -69,8 +62,7 @@ fn complaint(behaviour: &Behaviour) -> Option<&'static str> {
         }
         Fairlead::Differs { .. } if !is_shown => Some("no test shows what differs"),
         Fairlead::Missing("") => Some("what happens instead is not said"),
-        Fairlead::Untested(_) if is_shown => Some("has a test and says that it has none"),
-        Fairlead::Same(_) | Fairlead::Differs { .. } | Fairlead::Missing(_) | Fairlead::Untested(_) => None,
+        Fairlead::Same(_) | Fairlead::Differs { .. } | Fairlead::Missing(_) => None,
     }
 }
 
@@ -225,33 +217,23 @@ async fn it_waits() {}
 
     /// What is wrong with one entry beside the page, which is never there.
     #[rstest]
-    #[case::the_same(vec![behaviour("it-picks", Fairlead::Same(""), SHOWN)], 0, None)]
-    #[case::not_there(vec![behaviour("it-picks", Fairlead::Missing("Nothing."), &[])], 0, None)]
-    #[case::known_to_be_untested(vec![behaviour("it-picks", Fairlead::Untested(""), &[])], 1, None)]
-    #[case::another_untested(
-        vec![behaviour("it-picks", Fairlead::Untested(""), &[])], 0, Some("1 behaviours have no test"))]
-    #[case::one_less(Vec::new(), 1, Some("0 behaviours have no test, where `UNTESTED` says 1"))]
-    #[case::not_shown(vec![behaviour("it-picks", Fairlead::Same(""), &[])], 0, Some("no test shows that it is the same"))]
-    #[case::shown_by_nothing(vec![behaviour("it-picks", Fairlead::Same(""), GONE)], 0, Some("no row \"another packet\""))]
-    #[case::no_reason(vec![behaviour("it-picks", BY_WHIM, SHOWN)], 0, Some("what differs, or why, is not said"))]
-    #[case::a_reason_and_no_test(vec![behaviour("it-picks", BY_REASON, &[])], 0, Some("no test shows what differs"))]
-    #[case::nothing_said(vec![behaviour("it-picks", Fairlead::Missing(""), &[])], 0, Some("what happens instead"))]
-    #[case::tested_after_all(
-        vec![behaviour("it-picks", Fairlead::Untested(""), SHOWN)], 1, Some("says that it has none"))]
-    #[case::no_name(vec![behaviour("It picks", Fairlead::Missing("Nothing."), &[])], 0, Some("not a name of its own"))]
+    #[case::the_same(vec![behaviour("it-picks", Fairlead::Same(""), SHOWN)], None)]
+    #[case::not_there(vec![behaviour("it-picks", Fairlead::Missing("Nothing."), &[])], None)]
+    #[case::not_shown(vec![behaviour("it-picks", Fairlead::Same(""), &[])], Some("no test shows that it is the same"))]
+    #[case::shown_by_nothing(vec![behaviour("it-picks", Fairlead::Same(""), GONE)], Some("no row \"another packet\""))]
+    #[case::no_reason(vec![behaviour("it-picks", BY_WHIM, SHOWN)], Some("what differs, or why, is not said"))]
+    #[case::a_reason_and_no_test(vec![behaviour("it-picks", BY_REASON, &[])], Some("no test shows what differs"))]
+    #[case::nothing_said(vec![behaviour("it-picks", Fairlead::Missing(""), &[])], Some("what happens instead"))]
+    #[case::no_name(vec![behaviour("It picks", Fairlead::Missing("Nothing."), &[])], Some("not a name of its own"))]
     #[case::one_name_twice(
         vec![behaviour("it", Fairlead::Missing("Nothing."), &[]), behaviour("it", Fairlead::Missing("Nothing."), &[])],
-        0, Some("not a name of its own"))]
-    fn an_entry_says_what_it_must(
-        #[case] behaviours: Vec<Behaviour>,
-        #[case] untested: usize,
-        #[case] complaint: Option<&str>,
-    ) {
+        Some("not a name of its own"))]
+    fn an_entry_says_what_it_must(#[case] behaviours: Vec<Behaviour>, #[case] complaint: Option<&str>) {
         let group = Group {
             title: "Choice",
             behaviours: behaviours.leak(),
         };
-        let found = check_groups(&files(), &[group], untested);
+        let found = check_groups(&files(), &[group]);
         let found: Vec<_> = found.iter().filter(|found| found.path == LISTS).collect();
         assert_eq!(found.len(), usize::from(complaint.is_some()), "{found:?}");
         assert!(
@@ -264,7 +246,7 @@ async fn it_waits() {}
 
     #[test]
     fn a_page_that_is_not_what_the_lists_say_is_found() {
-        let of = |page: &str| check_groups(&[File::new(PAGE, page)], &[], 0).len();
+        let of = |page: &str| check_groups(&[File::new(PAGE, page)], &[]).len();
         assert_eq!((of(&text(&[])), of("# something else\n")), (0, 1));
     }
 }

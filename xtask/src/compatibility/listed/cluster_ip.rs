@@ -1,8 +1,8 @@
 //! Cluster addresses.
 
 use super::{
-    CLUSTER_IP_NET, CLUSTER_SERVICES, DUMMY_VM, EXPLAIN, FRONTENDS, Fairlead, Group, ICMP_NET, ICMP_ROWS, REFUSAL_ROWS,
-    SAME, SCTP_VM, SERVICE_ROWS, UDP_NET, behaviour,
+    CLUSTER_IP_NET, CLUSTER_SERVICES, DUMMY_VM, EXPLAIN, FRONTENDS, Fairlead, Group, ICMP_NET, ICMP_ROWS,
+    NAME_CACHE_NET, REFUSAL_ROWS, SAME, SCTP_VM, SEGMENT_NET, SERVICE_ROWS, UDP_NET, behaviour,
 };
 
 pub(super) const GROUP: Group = Group {
@@ -142,6 +142,7 @@ pub(super) const GROUP: Group = Group {
             &[
                 FRONTENDS.test("a_cluster_ip_of_this_node_is_left_to_the_node_and_other_addresses_are_not"),
                 CLUSTER_IP_NET.test("a_cluster_address_that_the_node_has_is_left_to_the_node"),
+                NAME_CACHE_NET.test("a_node_with_a_name_cache_is_asked_itself_and_asks_the_service"),
                 DUMMY_VM.test("a_cluster_address_of_the_node_is_the_nodes_and_a_load_balancers_is_not"),
             ],
         ),
@@ -150,7 +151,10 @@ pub(super) const GROUP: Group = Group {
             "Service addresses are on no device: no node answers for them on the link. In mode ipvs they are on one, \
              and `strictARP` keeps it silent.",
             SAME,
-            &[ICMP_NET.test("a_service_address_is_no_host")],
+            &[
+                ICMP_NET.test("a_service_address_is_no_host"),
+                SEGMENT_NET.test("nodes_answer_for_their_own_addresses_and_for_no_services"),
+            ],
         ),
     ],
 };

@@ -2,8 +2,8 @@
 
 use super::{
     Behaviour, CLASH_NET, CLASH_ROWS, CLUSTER_IP_NET, COEXIST_NET, CRASH_NET, DIFF, ENDPOINTS, FRAGMENT_ROWS,
-    FRAGMENTS_NET, Fairlead, Group, HOSTILE_ROWS, ICMP_NET, ICMP_ROWS, NODE_PORT_NET, RESTART_NET, SAME, SERVICE_ROWS,
-    behaviour,
+    FRAGMENTS_NET, Fairlead, Group, HOST_PORT_NET, HOSTILE_ROWS, ICMP_NET, ICMP_ROWS, NODE_PORT_NET, POLICY_NET,
+    RESTART_NET, SAME, SERVICE_ROWS, SHAPES_NET, behaviour,
 };
 
 pub(super) const GROUP: Group = Group {
@@ -89,10 +89,19 @@ pub(super) const GROUP: Group = Group {
             "firewall-sees-endpoints",
             "A firewall of the node sees the endpoint's address where it filters what is forwarded.",
             SAME,
-            &[COEXIST_NET.cases(
-                "with_rules_of_others",
-                &["bridge_seen_by_netfilter", "bridge", "routed"],
-            )],
+            &[
+                COEXIST_NET.cases(
+                    "with_rules_of_others",
+                    &[
+                        "bridge_seen_by_netfilter",
+                        "bridge",
+                        "routed",
+                        "bridge_by_iptables",
+                        "routed_by_iptables",
+                    ],
+                ),
+                POLICY_NET.test("a_policy_knows_both_pods_of_a_service"),
+            ],
         ),
         behaviour(
             "policies-see-pods",
@@ -100,6 +109,8 @@ pub(super) const GROUP: Group = Group {
              network policies are written for.",
             SAME,
             &[
+                POLICY_NET.test("a_policy_knows_both_pods_of_a_service"),
+                SHAPES_NET.test("the_clients_address_arrives_where_it_must"),
                 CLUSTER_IP_NET.test("a_pod_reaches_every_endpoint_in_every_shape"),
                 SERVICE_ROWS.row("a pod reaches a far endpoint by the cluster address, {protocol:?}"),
             ],
@@ -112,7 +123,15 @@ pub(super) const GROUP: Group = Group {
                  the node has the port. TCP is not affected: a reply opens nothing.",
             ),
             &[
-                COEXIST_NET.cases("with_rules_of_others", &["routed_masqueraded", "bridge_masqueraded"]),
+                COEXIST_NET.cases(
+                    "with_rules_of_others",
+                    &[
+                        "routed_masqueraded",
+                        "bridge_masqueraded",
+                        "routed_masqueraded_by_iptables",
+                    ],
+                ),
+                COEXIST_NET.test("a_cni_that_masquerades_what_goes_to_another_node"),
                 SERVICE_ROWS.row("a socket of the host keeps what is sent to it"),
                 SERVICE_ROWS.row("TCP with flags {flags:#04x} opens nothing"),
             ],
@@ -145,8 +164,11 @@ pub(super) const GROUP: Group = Group {
             "host-ports",
             "Ports of the node that a CNI forwards to a pod by rules of its own work beside the proxy, at the node's \
              addresses and at 127.0.0.1.",
-            Fairlead::Untested("A packet to a port that no service has is not touched."),
-            &[],
+            SAME,
+            &[
+                HOST_PORT_NET.test("a_host_port_leads_to_its_pod_and_service_addresses_to_all"),
+                HOST_PORT_NET.test("a_node_port_and_a_host_port_from_one_port_of_a_client"),
+            ],
         ),
         behaviour(
             "connection-tracking",

@@ -1,8 +1,8 @@
 //! External and load-balancer addresses, and what the external policy Local does to node ports as well.
 
 use super::{
-    EXPLAIN, EXTERNAL_NET, FRONTENDS, Fairlead, Group, MODEL, NODE_PORT_NET, REFUSAL_ROWS, SAME, SERVICE_ROWS,
-    behaviour,
+    EXPLAIN, EXTERNAL_NET, FRONTENDS, Fairlead, Group, MODEL, NODE_PORT_NET, REFUSAL_ROWS, SAME, SEGMENT_NET,
+    SERVICE_ROWS, behaviour,
 };
 
 pub(super) const GROUP: Group = Group {
@@ -18,6 +18,7 @@ pub(super) const GROUP: Group = Group {
                 SERVICE_ROWS.row("a pod reaches a far endpoint, masqueraded,"),
                 EXTERNAL_NET.test("the_outside_reaches_every_endpoint"),
                 EXTERNAL_NET.test("the_inside_reaches_them_without_leaving_the_node"),
+                SEGMENT_NET.test("traffic_follows_who_announces_the_address_from_node_to_node"),
                 EXPLAIN.cases("a_service_is_reached", &["outside_to_load_balancer"]),
             ],
         ),

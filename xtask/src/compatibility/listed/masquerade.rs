@@ -2,7 +2,8 @@
 
 use super::{
     AGENT, Behaviour, CLASH_NET, CLASH_ROWS, COEXIST_NET, EXPLAIN, EXTERNAL_NET, Fairlead, Group, HAIRPIN_NET,
-    LIFETIMES, LINKS, NODE, NODE_MAPS, NODE_PORT_NET, PORTS, SAME, SERVICE_ROWS, SETTINGS, SOURCES, behaviour,
+    LIFETIMES, LINKS, NODE, NODE_MAPS, NODE_PORT_NET, POLICY_NET, PORTS, SAME, SERVICE_ROWS, SETTINGS, SHAPES_NET,
+    SOURCES, behaviour,
 };
 
 pub(super) const GROUP: Group = Group {
@@ -95,6 +96,7 @@ pub(super) const GROUP: Group = Group {
             &[
                 SERVICE_ROWS.row("what has nothing to do with a service passes"),
                 SERVICE_ROWS.row("a connection straight to an endpoint is left as it is"),
+                SHAPES_NET.test("the_clients_address_arrives_where_it_must"),
                 EXPLAIN.cases("what_is_none_of_ours_passes", &["no_service"]),
             ],
         ),
@@ -103,10 +105,19 @@ pub(super) const GROUP: Group = Group {
             "Adds nothing to a firewall that drops what it forwards: who has one lets the pods' traffic through \
              himself.",
             SAME,
-            &[COEXIST_NET.cases(
-                "with_rules_of_others",
-                &["bridge_seen_by_netfilter", "bridge", "routed"],
-            )],
+            &[
+                COEXIST_NET.cases(
+                    "with_rules_of_others",
+                    &[
+                        "bridge_seen_by_netfilter",
+                        "bridge",
+                        "routed",
+                        "bridge_by_iptables",
+                        "routed_by_iptables",
+                    ],
+                ),
+                POLICY_NET.test("what_a_firewall_does_not_forward_no_service_carries_through"),
+            ],
         ),
         behaviour(
             "forwarding-that-is-denied-in-mode-iptables",

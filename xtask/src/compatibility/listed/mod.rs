@@ -81,6 +81,11 @@ const FRAGMENTS_NET: Suite = Suite("tests/netns/fragments.rs");
 const ICMP_NET: Suite = Suite("tests/netns/icmp.rs");
 const CLASH_NET: Suite = Suite("tests/netns/clash.rs");
 const COEXIST_NET: Suite = Suite("tests/netns/coexist.rs");
+const HOST_PORT_NET: Suite = Suite("tests/netns/host_port.rs");
+const POLICY_NET: Suite = Suite("tests/netns/policy.rs");
+const NAME_CACHE_NET: Suite = Suite("tests/netns/name_cache.rs");
+const SEGMENT_NET: Suite = Suite("tests/netns/segment.rs");
+const SHAPES_NET: Suite = Suite("tests/netns/shapes.rs");
 const RESTART_NET: Suite = Suite("tests/netns/restart.rs");
 const CRASH_NET: Suite = Suite("tests/netns/crash.rs");
 
