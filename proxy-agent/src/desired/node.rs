@@ -57,7 +57,7 @@ pub enum ProxyMode {
     /// nftables: the default. What is sent to an address of services and no service answers is refused or dropped.
     #[default]
     Nftables,
-    /// iptables: node ports on every local address by default, loopback included, and accepts in the FORWARD chain.
+    /// iptables: node ports on every local address by default, loopback included.
     Iptables,
     /// ipvs: node ports on every local address but loopback by default; a policy `Local` means the whole cluster where
     /// the node has no endpoint, and pods and the node itself are no exception from it.

@@ -120,7 +120,7 @@ impl Desired {
         let addresses = old.flat_map(|spec| spec.cluster_ips.iter().copied());
         addresses
             .filter(|_| self.settings.mode.refuses_unknown_ports())
-            .map(|address| (address, model.is_cluster_ip(address)))
+            .map(|address| (address, model.has_cluster_ip(address)))
             .collect()
     }
 

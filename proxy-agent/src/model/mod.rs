@@ -168,6 +168,12 @@ impl Model {
         self.overlaps.is_cluster_ip(address, of)
     }
 
+    /// Whether some Service has this ClusterIP.
+    #[must_use]
+    pub fn has_cluster_ip(&self, address: IpAddr) -> bool {
+        self.overlaps.has_cluster_ip(address)
+    }
+
     /// This node.
     #[must_use]
     pub const fn node(&self) -> &NodeFacts {

@@ -104,18 +104,28 @@ fn pod_networks(spec: &object::NodeSpec, refusals: &mut Vec<Refusal>) -> Vec<IpN
     chosen
 }
 
-/// The networks of a list.
+/// The networks of a list that a cluster may have for itself.
 pub(super) fn networks<'a>(
     field: &str,
     texts: impl Iterator<Item = &'a String>,
     refusals: &mut Vec<Refusal>,
 ) -> Vec<IpNet> {
+    listed(field, texts, refusals, |network| {
+        network.prefix_len() >= shortest(network)
+    })
+}
+
+/// The networks of a list, those left out that are not believed.
+pub(super) fn listed<'a>(
+    field: &str,
+    texts: impl Iterator<Item = &'a String>,
+    refusals: &mut Vec<Refusal>,
+    is_believed: impl Fn(&IpNet) -> bool,
+) -> Vec<IpNet> {
     let mut networks = Vec::new();
     for (index, text) in texts.enumerate() {
         let read = match text.trim().parse::<IpNet>() {
-            Ok(network) if network.prefix_len() < shortest(&network) => {
-                Err("larger than a network of a cluster can be")
-            }
+            Ok(network) if !is_believed(&network) => Err("larger than a network of a cluster can be"),
             Ok(network) => Ok(network.trunc()),
             Err(_) => Err("not a network"),
         };

@@ -45,6 +45,11 @@ impl Overlaps {
         holders.is_some_and(|holders| holders.all().iter().any(|holder| precedence(holder) <= precedence(of)))
     }
 
+    /// Whether an address is the ClusterIP of some Service.
+    pub(super) fn has_cluster_ip(&self, address: IpAddr) -> bool {
+        self.cluster_ips.contains_key(&address)
+    }
+
     /// A Service with ClusterIPs has come.
     pub(super) fn add_cluster_ips(&mut self, spec: &Arc<ServiceSpec>) {
         for address in &spec.cluster_ips {

@@ -195,7 +195,7 @@ fn load_balancer_ips(
 
 /// The networks that are not those of everybody (B-33): a network of all addresses of a family lifts the limit for it.
 fn source_ranges(texts: &[String], refusals: &mut Vec<Refusal>) -> Box<[IpNet]> {
-    let mut ranges = node::networks("spec.loadBalancerSourceRanges", texts.iter(), refusals);
+    let mut ranges = node::listed("spec.loadBalancerSourceRanges", texts.iter(), refusals, |_| true);
     let open: Vec<FamilyKind> = ranges
         .iter()
         .filter(|range| range.prefix_len() == 0)

@@ -1,8 +1,8 @@
 //! Cluster addresses.
 
 use super::{
-    CLUSTER_IP_NET, CLUSTER_SERVICES, DUMMY_VM, EXPLAIN, FRONTENDS, Fairlead, Group, ICMP_NET, ICMP_ROWS,
-    NAME_CACHE_NET, REFUSAL_ROWS, SAME, SCTP_VM, SEGMENT_NET, SERVICE_ROWS, UDP_NET, behaviour,
+    ANSWERS_NET, CLUSTER_IP_NET, CLUSTER_SERVICES, DUMMY_VM, EXPLAIN, FRONTENDS, Fairlead, Group, ICMP_NET, ICMP_ROWS,
+    NAME_CACHE_NET, NETWORK_MAPS, RANGES, REFUSAL_ROWS, SAME, SCTP_VM, SEGMENT_NET, SERVICE_ROWS, UDP_NET, behaviour,
 };
 
 pub(super) const GROUP: Group = Group {
@@ -65,12 +65,15 @@ pub(super) const GROUP: Group = Group {
         behaviour(
             "unknown-port",
             "A port or protocol that no service has at a cluster address is refused.",
-            Fairlead::Missing("It is passed on untouched, as in mode iptables, and usually finds nobody."),
+            SAME,
             &[
-                SERVICE_ROWS.row("another port of a service address passes"),
-                SERVICE_ROWS.row("another protocol at a service address passes"),
-                CLUSTER_IP_NET.test("a_port_that_the_service_does_not_have_is_not_answered"),
-                EXPLAIN.cases("what_is_none_of_ours_passes", &["another_protocol", "another_port"]),
+                REFUSAL_ROWS.row("a port that the service has not is refused to {client:?}, {protocol:?}"),
+                REFUSAL_ROWS.row("nobody is told who may not be told"),
+                EXPLAIN.cases(
+                    "what_is_none_of_ours_goes_to_no_endpoint",
+                    &["another_protocol", "another_port", "another_port_from_the_node"],
+                ),
+                ANSWERS_NET.test("a_port_that_a_service_has_not_is_refused"),
             ],
         ),
         behaviour(
@@ -78,17 +81,22 @@ pub(super) const GROUP: Group = Group {
             "In mode iptables a port or protocol that no service has at a cluster address is passed on untouched.",
             SAME,
             &[
-                SERVICE_ROWS.row("another port of a service address passes"),
-                SERVICE_ROWS.row("another protocol at a service address passes"),
+                REFUSAL_ROWS.row("where it is not asked for, nothing is refused"),
+                RANGES.test("in_mode_iptables_what_no_service_answers_passes"),
+                ANSWERS_NET.test("in_mode_iptables_packets_that_no_service_answers_are_passed_on"),
             ],
         ),
         behaviour(
             "ping-of-a-service",
             "A ping of a cluster address is refused as an unreachable port; in mode iptables it is passed on, and \
              nobody answers.",
-            Fairlead::Missing("It is passed on in every mode, and nobody answers."),
+            Fairlead::Differs {
+                what: "It is dropped; in mode iptables it is passed on.",
+                why: "nothing at such an address has ever answered a ping, and no program waits for its refusal.",
+            },
             &[
-                ICMP_ROWS.row("a ping passes, to a service too"),
+                REFUSAL_ROWS.row("a ping of a service is not passed on"),
+                REFUSAL_ROWS.row("where it is not asked for, nothing is refused"),
                 ICMP_NET.test("a_service_address_is_no_host"),
             ],
         ),
@@ -96,8 +104,14 @@ pub(super) const GROUP: Group = Group {
             "free-cluster-address",
             "What is sent to an address of the ServiceCIDRs that no Service has is dropped; in mode iptables it is \
              passed on.",
-            Fairlead::Missing("It is passed on in every mode."),
-            &[SERVICE_ROWS.row("what has nothing to do with a service passes")],
+            Fairlead::Same("A process of the node is told that the host is unreachable."),
+            &[
+                REFUSAL_ROWS.row("an address that no service has drops, {protocol:?}"),
+                REFUSAL_ROWS.row("where it is not asked for, nothing is refused"),
+                NETWORK_MAPS.test("addresses_of_services_are_known_as_long_as_some_service_has_them"),
+                ANSWERS_NET.test("an_address_that_no_service_has_is_not_passed_on"),
+                ANSWERS_NET.test("a_process_is_told_at_once_that_no_service_has_an_address"),
+            ],
         ),
         behaviour(
             "ports-and-services-beside-each-other",

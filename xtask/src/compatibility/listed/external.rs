@@ -1,8 +1,8 @@
 //! External and load-balancer addresses, and what the external policy Local does to node ports as well.
 
 use super::{
-    EXPLAIN, EXTERNAL_NET, FRONTENDS, Fairlead, Group, MODEL, NODE_PORT_NET, REFUSAL_ROWS, SAME, SEGMENT_NET,
-    SERVICE_ROWS, behaviour,
+    ANSWERS_NET, EXPLAIN, EXTERNAL_NET, FRONTENDS, Fairlead, Group, MODEL, NODE_PORT_NET, RANGES, REFUSAL_ROWS, SAME,
+    SEGMENT_NET, SERVICE_ROWS, behaviour,
 };
 
 pub(super) const GROUP: Group = Group {
@@ -38,34 +38,66 @@ pub(super) const GROUP: Group = Group {
             "`loadBalancerSourceRanges` keeps senders from load-balancer addresses whose own address is in none of the \
              ranges, pods and nodes as well; where an address of this node is in one, what comes from the load \
              balancer's address itself is let through.",
-            Fairlead::Missing("Every sender is let through, and a line in the log says so."),
-            &[MODEL.cases("of_a_service_only_what_cannot_be_used_is_refused", &["ranges"])],
+            Fairlead::Differs {
+                what: "As kube-proxy, but that the node itself is let through where any of its addresses is in a range, \
+                       whichever it sends from, and is told that the host is unreachable where none is.",
+                why: "a socket has no address yet when it connects, and a process may bind it to any that the node has: \
+                      kube-proxy keeps nobody out by asking for the one.",
+            },
+            &[
+                REFUSAL_ROWS.row("a sender in a source range is served"),
+                REFUSAL_ROWS.row("a pod in a source range is served"),
+                REFUSAL_ROWS.row("a sender in no source range is dropped"),
+                RANGES.test("an_address_of_the_node_that_comes_or_goes_changes_whether_the_node_may"),
+                ANSWERS_NET.test("source_ranges_say_who_may_use_a_load_balancers_address"),
+            ],
         ),
         behaviour(
             "source-ranges-that-hold-all",
             "A range of length 0 lifts the filter for its family; ranges of the other family only, or none at all, are \
              no filter for this one. Blanks around a range do not matter.",
-            Fairlead::Missing("No range is read; one of length 0 is the only kind that is not told of."),
-            &[MODEL.cases("of_a_service_only_what_cannot_be_used_is_refused", &["every_range"])],
+            SAME,
+            &[
+                RANGES.cases(
+                    "who_may_use_a_load_balancers_address",
+                    &[
+                        "none",
+                        "blanks_and_host_bits",
+                        "everybody",
+                        "those_of_the_other_family_only",
+                        "everybody_of_the_other_family",
+                    ],
+                ),
+                MODEL.cases(
+                    "of_a_service_only_what_cannot_be_used_is_refused",
+                    &["a_bad_source_range", "source_ranges"],
+                ),
+            ],
         ),
         behaviour(
             "source-ranges-and-connections",
             "Ranges are looked at when a connection begins, never later.",
-            Fairlead::Missing("No connection is kept away by them."),
-            &[],
+            SAME,
+            &[ANSWERS_NET.test("a_connection_outlives_the_range_that_has_let_it_in")],
         ),
         behaviour(
             "source-ranges-without-endpoints",
             "Of a service without endpoints a sender out of range hears nothing; in mode iptables it is refused like \
              all others.",
-            Fairlead::Missing("All are refused, in every mode."),
-            &[REFUSAL_ROWS.row("a service without endpoints refuses at {to:?}, {protocol:?}")],
+            SAME,
+            &[
+                REFUSAL_ROWS.row("who is not admitted is dropped, not told that there is no endpoint"),
+                RANGES.test("source_ranges_of_a_service_without_endpoints_depend_on_the_mode"),
+            ],
         ),
         behaviour(
             "source-ranges-and-node-ports",
             "Ranges do not hold at node ports.",
-            Fairlead::Missing("They hold nowhere."),
-            &[],
+            SAME,
+            &[
+                REFUSAL_ROWS.row("source ranges are for load-balancer addresses alone: node port"),
+                ANSWERS_NET.test("source_ranges_are_for_load_balancers_addresses_alone"),
+            ],
         ),
         behaviour(
             "external-addresses-are-believed",

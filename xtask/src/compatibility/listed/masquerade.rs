@@ -97,7 +97,7 @@ pub(super) const GROUP: Group = Group {
                 SERVICE_ROWS.row("what has nothing to do with a service passes"),
                 SERVICE_ROWS.row("a connection straight to an endpoint is left as it is"),
                 SHAPES_NET.test("the_clients_address_arrives_where_it_must"),
-                EXPLAIN.cases("what_is_none_of_ours_passes", &["no_service"]),
+                EXPLAIN.cases("what_is_none_of_ours_goes_to_no_endpoint", &["no_service"]),
             ],
         ),
         behaviour(
@@ -123,17 +123,22 @@ pub(super) const GROUP: Group = Group {
             "forwarding-that-is-denied-in-mode-iptables",
             "In mode iptables adds rules to the FORWARD chain that accept what is to be masqueraded and what belongs \
              to it.",
-            Fairlead::Missing("Adds nothing in any mode."),
-            &[],
+            Fairlead::Differs {
+                what: "Adds nothing in any mode: what a firewall does not forward, no service carries through.",
+                why: "the rules of a host are its administrator's, as kube-proxy's own mode nftables has it.",
+            },
+            &[POLICY_NET.test("what_a_firewall_does_not_forward_no_service_carries_through")],
         ),
         behaviour(
             "invalid-packets-in-mode-iptables",
             "In mode iptables drops what is forwarded and what connection tracking calls invalid, so that a reply that \
              was not translated ends nobody's connection, unless tracking is set to be liberal.",
-            Fairlead::Missing(
-                "Drops nothing in any mode. Rules of others that do so do no harm where connection tracking sees both \
-                 directions.",
-            ),
+            Fairlead::Differs {
+                what: "Drops nothing in any mode. Rules of others that do so do no harm where connection tracking sees \
+                       both directions.",
+                why: "a reply is translated by the flow it belongs to, whatever connection tracking calls it: none goes \
+                      out as it came in.",
+            },
             &[COEXIST_NET.cases(
                 "with_rules_of_others",
                 &["routed_without_invalid", "bridge_without_invalid"],

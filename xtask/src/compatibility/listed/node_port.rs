@@ -22,7 +22,10 @@ pub(super) const GROUP: Group = Group {
                 SERVICE_ROWS.row("a node port is not answered at another address"),
                 SERVICE_ROWS.row("a node port is answered at every address that takes them"),
                 NODE_PORT_NET.test("the_outside_reaches_every_endpoint_through_every_node"),
-                EXPLAIN.cases("what_is_none_of_ours_passes", &["node_port_at_a_foreign_address"]),
+                EXPLAIN.cases(
+                    "what_is_none_of_ours_goes_to_no_endpoint",
+                    &["node_port_at_a_foreign_address"],
+                ),
             ],
         ),
         behaviour(

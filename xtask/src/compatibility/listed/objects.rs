@@ -2,7 +2,7 @@
 
 use super::{
     ADDRESS, AGENT, Behaviour, CLUSTER_OUTAGE, CLUSTER_REFUSALS, CLUSTER_SERVICES, ENDPOINTS, FAMILIES_NET, FRONTENDS,
-    Fairlead, Group, HEALTH, MODEL, SAME, SETTINGS, WATCH, behaviour,
+    Fairlead, Group, HEALTH, MODEL, NODE, RANGES, SAME, SERVICE_ROWS, SETTINGS, WATCH, behaviour,
 };
 
 pub(super) const GROUP: Group = Group {
@@ -27,8 +27,23 @@ pub(super) const GROUP: Group = Group {
             "Differs in several ways from the other modes: schedulers; a Local policy without an endpoint here falls \
              back to the whole cluster; service addresses are on a device of the node; the service address is the \
              source of what the node itself sends to it.",
-            Fairlead::Missing("`mode: ipvs` is taken with a warning and served as nftables."),
-            &[SETTINGS.cases("what_has_no_meaning_here_is_warned_about", &["ipvs"])],
+            Fairlead::Differs {
+                what: "`mode: ipvs` selects the fall-back of the policies Local, which is for pods and the node as for \
+                       others, node ports at every address but loopback, and the refusal of ports that no service has. \
+                       Endpoints are drawn at random, service addresses are on no device, and a warning says so.",
+                why: "a device with every service's address makes all of the node's ports reachable there, and whoever \
+                      depends on a scheduler is better told than half served.",
+            },
+            &[
+                SETTINGS.cases("what_has_no_meaning_here_is_warned_about", &["ipvs"]),
+                ENDPOINTS.test("in_mode_ipvs_a_policy_of_local_means_the_cluster_where_the_node_has_nothing"),
+                NODE.cases(
+                    "node_ports_are_taken_at_the_addresses_that_are_configured",
+                    &["v_empty", "v_primary"],
+                ),
+                RANGES.test("in_mode_ipvs_only_ports_that_no_service_has_are_refused"),
+                SERVICE_ROWS.row("policy Local without exceptions keeps a pod to this node"),
+            ],
         ),
         FOLLOWED,
         LABELS,

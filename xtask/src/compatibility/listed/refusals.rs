@@ -30,8 +30,11 @@ pub(super) const GROUP: Group = Group {
             "no-endpoint-for-the-node-in-mode-iptables",
             "In mode iptables the node itself is not refused at a load-balancer address without endpoints: its packets \
              go on to the load balancer.",
-            Fairlead::Missing("It is refused, as in mode nftables."),
-            &[],
+            Fairlead::Differs {
+                what: "It is refused, as in mode nftables.",
+                why: "the load balancer knows of no endpoint either, and the answer is known at once.",
+            },
+            &[CLUSTER_IP_NET.test("a_service_without_endpoints_refuses")],
         ),
         behaviour(
             "before-endpoints-are-known",
