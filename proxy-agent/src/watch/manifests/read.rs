@@ -24,9 +24,10 @@ pub(super) struct Key {
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.namespace.is_empty() {
-            write!(f, "{} {}", self.kind, self.name)
+            write!(f, "{} {}", self.kind, self.name.escape_debug())
         } else {
-            write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+            let (namespace, name) = (self.namespace.escape_debug(), self.name.escape_debug());
+            write!(f, "{} {namespace}/{name}", self.kind)
         }
     }
 }
@@ -184,7 +185,7 @@ impl Reading {
             (None, Some(_)) => self.fault(place, None, wrong("apiVersion", "missing")),
             (Some(version), Some(kind)) if kind.ends_with("List") || has_name(&document) => {
                 self.ignored
-                    .push(format!("{place}: {version} {kind}: a kind that is not used"));
+                    .push(excerpt(format!("{place}: {version} {kind}: a kind that is not used")));
             }
             (Some(_), Some(_)) => self.fault(place, None, wrong("metadata.name", "missing")),
         }

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use proptest::prelude::*;
 use rstest::rstest;
 use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
@@ -126,9 +127,16 @@ fn a_fault_names_its_document_and_field(#[case] document: &str, #[case] expected
 #[case::a_key_twice("apiVersion: v1\napiVersion: v1\n", Syntax::Yaml)]
 #[case::half_of_it("{\"apiVersion\": \"v1\", \"kind\"", Syntax::Json)]
 #[case::deep(&"[".repeat(100_000), Syntax::Yaml)]
+#[case::laughing(&laughing(), Syntax::Yaml)]
 fn a_text_that_cannot_be_taken_apart_is_one_line(#[case] text: &str, #[case] syntax: Syntax) {
     let error = read(text, syntax).expect_err("not readable");
     assert!(!error.is_empty() && !error.contains('\n'), "{error}");
+}
+
+/// A thousand million items by nine lines, each ten times the one before it.
+fn laughing() -> String {
+    let line = |n: usize| format!("a{}: &a{} [{}]\n", n + 1, n + 1, vec![format!("*a{n}"); 10].join(", "));
+    format!("a0: &a0 x\n{}", (0..9).map(line).collect::<String>())
 }
 
 #[test]
@@ -364,4 +372,58 @@ fn a_folder_that_goes_leaves_everything_in_force_until_it_is_back() {
     )
     .expect("written");
     followed.until_endpoints(&["default/web 10.244.1.6"]);
+}
+
+/// A piece of a manifest, or of anything else.
+fn piece() -> impl Strategy<Value = String> {
+    let known = prop::sample::select(vec![
+        SERVICE,
+        SLICE,
+        "---\n",
+        "...\n",
+        "apiVersion: v1\n",
+        "kind: Service\n",
+        "kind: List\nitems: [",
+        "metadata: {name: x}\n",
+        "]",
+        "{",
+        "}",
+        "&a ",
+        "*a",
+        "? ",
+        "- ",
+        "!!binary ",
+        "|\n",
+        "%YAML 1.2\n",
+        "\t",
+        "\u{feff}",
+        "\0",
+        "\"",
+        "'",
+        "# ",
+        "<<: *a\n",
+        "port: 1e999\n",
+        "port: .nan\n",
+        "port: 0x50\n",
+        "port: 99999999999999999999\n",
+    ]);
+    prop_oneof![
+        4 => known.prop_map(str::to_owned),
+        1 => any::<String>(),
+        1 => (0usize..300, prop::sample::select(vec!["[", "{a: ", "- ", " "])).prop_map(|(times, text)| text.repeat(times)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_objects_and_faults_of_one_line_each(pieces in prop::collection::vec(piece(), 0..12)) {
+        let text = pieces.concat();
+        for syntax in [Syntax::Yaml, Syntax::Json] {
+            let lines: Vec<String> = match read(&text, syntax) {
+                Ok(reading) => reading.faults.iter().map(ToString::to_string).chain(reading.ignored).collect(),
+                Err(line) => vec![line],
+            };
+            prop_assert!(lines.iter().all(|line| !line.contains('\n')), "{lines:?}");
+        }
+    }
 }
