@@ -97,14 +97,15 @@ fn with_rules_of_others(
 
 /// Replies that stay on a bridge which netfilter does not see are what breaks beside such a rule.
 #[rstest]
-#[case::bridge_that_is_not_seen(PodNetwork::Bridge, false, true)]
-#[case::bridge_that_is_seen(PodNetwork::Bridge, true, false)]
-#[case::no_bridge(PodNetwork::Routed, false, false)]
+#[case::bridge_that_is_not_seen(PodNetwork::Bridge, false, Engine::Nftables, true)]
+#[case::bridge_that_iptables_does_not_see(PodNetwork::Bridge, false, Engine::Iptables(Tables::Legacy), true)]
+#[case::bridge_that_is_seen(PodNetwork::Bridge, true, Engine::Nftables, false)]
+#[case::no_bridge(PodNetwork::Routed, false, Engine::Nftables, false)]
 fn a_firewall_that_drops_invalid_is_told_of_where_it_cannot_see_all(
     #[case] network: PodNetwork,
     #[case] bridge_netfilter: bool,
+    #[case] engine: Engine,
     #[case] is_told: bool,
-    #[values(Engine::Nftables, Engine::Iptables(Tables::Legacy))] engine: Engine,
 ) -> Result<()> {
     let shape = |node: &mut NodePlan| (node.network, node.bridge_netfilter) = (network, bridge_netfilter);
     let world = World::one_node().each(shape).build()?;
@@ -118,10 +119,9 @@ fn a_firewall_that_drops_invalid_is_told_of_where_it_cannot_see_all(
 /// The CNI's rule gives the packet an address of the node before it leaves, so it is none of a service's any more, nor is
 /// what comes back until the kernel has put the pod's address in again.
 #[rstest]
-fn a_cni_that_masquerades_what_goes_to_another_node(
-    #[values(PodNetwork::Bridge, PodNetwork::Routed)] network: PodNetwork,
-    #[values(Engine::Nftables, Engine::Iptables(Tables::Legacy))] engine: Engine,
-) -> Result<()> {
+#[case::bridge(PodNetwork::Bridge, Engine::Iptables(Tables::Legacy))]
+#[case::routed(PodNetwork::Routed, Engine::Nftables)]
+fn a_cni_that_masquerades_what_goes_to_another_node(#[case] network: PodNetwork, #[case] engine: Engine) -> Result<()> {
     let shape = |node: &mut NodePlan| {
         (node.network, node.bridge_netfilter) = (network, network == PodNetwork::Bridge);
     };

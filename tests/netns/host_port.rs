@@ -61,9 +61,13 @@ fn sees_the_clients_address(opened: &Opened) -> Result<()> {
 }
 
 #[rstest]
+#[case::bridge(PodNetwork::Bridge, Engine::Nftables)]
+#[case::bridge_by_iptables(PodNetwork::Bridge, Engine::Iptables(Tables::Nft))]
+#[case::routed(PodNetwork::Routed, Engine::Nftables)]
+#[case::routed_by_iptables(PodNetwork::Routed, Engine::Iptables(Tables::Legacy))]
 fn a_host_port_leads_to_its_pod_and_service_addresses_to_all(
-    #[values(PodNetwork::Bridge, PodNetwork::Routed)] network: PodNetwork,
-    #[values(Engine::Nftables, Engine::Iptables(Tables::Nft), Engine::Iptables(Tables::Legacy))] engine: Engine,
+    #[case] network: PodNetwork,
+    #[case] engine: Engine,
 ) -> Result<()> {
     let programmed = started(network, engine)?;
     let world = &programmed.world;
@@ -91,20 +95,19 @@ fn a_host_port_leads_to_its_pod_and_service_addresses_to_all(
 
 /// Both lead to one pod's port. What translates second sees that its tuple is taken, and gives the client another port.
 #[rstest]
-fn a_node_port_and_a_host_port_from_one_port_of_a_client(
+fn a_node_port_and_then_a_host_port_from_one_port_of_a_client(
     #[values(PodNetwork::Bridge, PodNetwork::Routed)] network: PodNetwork,
-    #[values(Ip::V4, Ip::V6)] ip: Ip,
 ) -> Result<()> {
     let programmed = started(network, Engine::Nftables)?;
-    let world = &programmed.world;
-    let (client, node) = (world.client.peer()?, world.node(0).address());
-    let from = outside(2).at(ip, 7000);
-    // Of several, for the node port may lead to the other pod.
+    let (client, node) = (programmed.world.client.peer()?, programmed.world.node(0).address());
     let mut open = Vec::new();
-    for more in 0..8 {
-        let from = SocketAddr::new(from.ip(), from.port() + more);
-        open.push(client.open_from(Transport::Tcp, from, node.at(ip, NODE_PORT))?);
-        open.push(client.open_from(Transport::Tcp, from, node.at(ip, HOST_PORT))?);
+    for ip in Ip::BOTH {
+        // Several, for the node port may lead to the other pod.
+        for port in 7000..7008 {
+            let from = outside(2).at(ip, port);
+            open.push(client.open_from(Transport::Tcp, from, node.at(ip, NODE_PORT))?);
+            open.push(client.open_from(Transport::Tcp, from, node.at(ip, HOST_PORT))?);
+        }
     }
     for bytes in [100, 20_000, 300] {
         open.iter().try_for_each(|connection| connection.exchange(bytes))?;

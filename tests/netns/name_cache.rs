@@ -83,11 +83,12 @@ fn is_cached(from: &Place, at: Dual, ip: Ip) -> Result<bool> {
 /// The cache comes and goes under a running agent. What the node has an address for, the node answers; for what it asks
 /// itself it uses services as any program of a node.
 #[rstest]
-#[case::at_the_cluster_address_too(true)]
-#[case::at_its_own_address(false)]
+#[case::at_the_cluster_address_too(true, Engine::Nftables)]
+#[case::at_the_cluster_address_too_by_iptables(true, Engine::Iptables(Tables::Legacy))]
+#[case::at_its_own_address(false, Engine::Iptables(Tables::Nft))]
 fn a_node_with_a_name_cache_is_asked_itself_and_asks_the_service(
     #[case] at_cluster_address: bool,
-    #[values(Engine::Nftables, Engine::Iptables(Tables::Legacy))] engine: Engine,
+    #[case] engine: Engine,
     #[values(Ip::V4, Ip::V6)] ip: Ip,
 ) -> Result<()> {
     let (programmed, _server) = started()?;

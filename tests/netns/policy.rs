@@ -71,10 +71,11 @@ fn is_let_through(from: &Pod, [service, pod]: [SocketAddr; 2], server: &str) -> 
 }
 
 #[rstest]
-fn a_policy_knows_both_pods_of_a_service(
-    #[values(PodNetwork::Bridge, PodNetwork::Routed)] network: PodNetwork,
-    #[values(Engine::Nftables, Engine::Iptables(Tables::Nft), Engine::Iptables(Tables::Legacy))] engine: Engine,
-) -> Result<()> {
+#[case::bridge(PodNetwork::Bridge, Engine::Nftables)]
+#[case::bridge_by_iptables(PodNetwork::Bridge, Engine::Iptables(Tables::Nft))]
+#[case::routed(PodNetwork::Routed, Engine::Nftables)]
+#[case::routed_by_iptables(PodNetwork::Routed, Engine::Iptables(Tables::Legacy))]
+fn a_policy_knows_both_pods_of_a_service(#[case] network: PodNetwork, #[case] engine: Engine) -> Result<()> {
     let programmed = started(network)?;
     let world = &programmed.world;
     let (near, far) = (world.node(0), world.node(1));
@@ -111,9 +112,11 @@ fn a_policy_knows_both_pods_of_a_service(
 
 /// As beside kube-proxy in mode nftables, which leaves it to the administrator to let services through.
 #[rstest]
+#[case::bridge(PodNetwork::Bridge, Engine::Iptables(Tables::Legacy))]
+#[case::routed(PodNetwork::Routed, Engine::Nftables)]
 fn what_a_firewall_does_not_forward_no_service_carries_through(
-    #[values(PodNetwork::Bridge, PodNetwork::Routed)] network: PodNetwork,
-    #[values(Engine::Nftables, Engine::Iptables(Tables::Legacy))] engine: Engine,
+    #[case] network: PodNetwork,
+    #[case] engine: Engine,
 ) -> Result<()> {
     let programmed = started(network)?;
     let world = &programmed.world;

@@ -64,29 +64,25 @@ fn answering(world: &World, address: Dual, ip: Ip) -> Result<BTreeSet<Mac>> {
 fn nodes_answer_for_their_own_addresses_and_for_no_services(
     #[values(PodNetwork::Bridge, PodNetwork::Routed)] network: PodNetwork,
     #[values(Uplink::Direct, Uplink::BridgePort)] uplink: Uplink,
-    #[values(Ip::V4, Ip::V6)] ip: Ip,
 ) -> Result<()> {
     let programmed = started(network, uplink, "Cluster")?;
     let world = &programmed.world;
-    for node in &world.nodes {
-        let (_, own) = device(node, uplink)?;
-        ensure!(
-            answering(world, node.address(), ip)? == BTreeSet::from([own]),
-            "{}",
-            node.label()
-        );
-        let there = node.netns().tool("ip", &["-o", "addr"])?;
-        for address in [cluster_ip(10), external(), announced()] {
-            ensure!(
-                !there.contains(&format!(" {}/", address.of(ip))),
-                "{}: {there}",
-                node.label()
-            );
+    let services = [cluster_ip(10), external(), announced()];
+    for ip in Ip::BOTH {
+        for node in &world.nodes {
+            let (_, own) = device(node, uplink)?;
+            let answered = answering(world, node.address(), ip)?;
+            ensure!(answered == BTreeSet::from([own]), "{}: {answered:x?}", node.label());
+            let there = node.netns().tool("ip", &["-o", "addr"])?;
+            let found = services
+                .iter()
+                .find(|address| there.contains(&format!(" {}/", address.of(ip))));
+            ensure!(found.is_none(), "{}: {there}", node.label());
         }
-    }
-    for address in [cluster_ip(10), external(), announced()] {
-        let answered = answering(world, address, ip)?;
-        ensure!(answered.is_empty(), "{}: {answered:x?}", address.of(ip));
+        for address in services {
+            let answered = answering(world, address, ip)?;
+            ensure!(answered.is_empty(), "{}: {answered:x?}", address.of(ip));
+        }
     }
     Ok(())
 }
@@ -96,27 +92,28 @@ fn nodes_answer_for_their_own_addresses_and_for_no_services(
 fn traffic_follows_who_announces_the_address_from_node_to_node(
     #[values("Cluster", "Local")] policy: &str,
     #[values(Uplink::Direct, Uplink::BridgePort)] uplink: Uplink,
-    #[values(Ip::V4, Ip::V6)] ip: Ip,
 ) -> Result<()> {
     let programmed = started(PodNetwork::Bridge, uplink, policy)?;
     let world = &programmed.world;
-    let to = announced().at(ip, PORT);
-    for number in [0, 1, 0] {
-        let node = world.node(number);
-        let (device, own) = device(node, uplink)?;
-        let _speaker = node.peer()?.speak(device, to.ip())?;
-        let answered = answering(world, announced(), ip)?;
-        ensure!(answered == BTreeSet::from([own]), "{}: {answered:x?}", node.label());
-        for transport in [Transport::Tcp, Transport::Udp] {
-            if policy == "Local" {
-                spreads_over(&ALL[2 * number..][..2], &world.client, transport, to, sees_the_client)?;
-            } else {
-                spreads_over(&ALL, &world.client, transport, to, sees(node))?;
+    for ip in Ip::BOTH {
+        let to = announced().at(ip, PORT);
+        for number in [0, 1, 0] {
+            let node = world.node(number);
+            let (device, own) = device(node, uplink)?;
+            let _speaker = node.peer()?.speak(device, to.ip())?;
+            let answered = answering(world, announced(), ip)?;
+            ensure!(answered == BTreeSet::from([own]), "{}: {answered:x?}", node.label());
+            for transport in [Transport::Tcp, Transport::Udp] {
+                if policy == "Local" {
+                    spreads_over(&ALL[2 * number..][..2], &world.client, transport, to, sees_the_client)?;
+                } else {
+                    spreads_over(&ALL, &world.client, transport, to, sees(node))?;
+                }
             }
         }
+        // Nobody announces it now.
+        let answered = answering(world, announced(), ip)?;
+        ensure!(answered.is_empty(), "{answered:x?}");
     }
-    // Nobody announces it now.
-    let answered = answering(world, announced(), ip)?;
-    ensure!(answered.is_empty(), "{answered:x?}");
     Ok(())
 }
