@@ -6,7 +6,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::{family::Family, plain::plain};
+use crate::{
+    family::{Family, FamilyKind},
+    plain::plain,
+};
 
 /// The scope of addresses that packets are sent to, where no service answers. No service has this number.
 pub const UNANSWERED: u32 = 0;
@@ -40,7 +43,11 @@ plain! {
 
 impl<F: Family> ScopedAddress<F> {
     /// How many bits an address in a scope has: what is looked up.
-    pub const BITS: u32 = SCOPE_BITS + 8 * size_of::<F::Address>() as u32;
+    pub const BITS: u32 = SCOPE_BITS
+        + match F::KIND {
+            FamilyKind::V4 => 32,
+            FamilyKind::V6 => 128,
+        };
 
     /// An address in a scope.
     #[inline(always)]

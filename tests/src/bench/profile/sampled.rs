@@ -246,7 +246,8 @@ fn place(line: &str) -> Option<Sample<'_>> {
     let mut starts = blanks.filter_map(|at| {
         let (name, rest) = line.split_at(at);
         let (process, rest) = rest.trim_start().split_once(' ')?;
-        let (address, symbol) = rest.trim_start().split_once(' ').unwrap_or((rest.trim_start(), ""));
+        let rest = rest.trim_start();
+        let (address, symbol) = rest.split_once(' ').unwrap_or((rest, ""));
         Some(Sample {
             name: name.trim_end(),
             process: process.parse().ok()?,
