@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::drawn::{Drawn, Endpoint, Kind, Ranges};
 use super::ends::{Sender, Server};
-use super::probes::{Difference, Probe, dial, probes};
+use super::probes::{Address, Difference, Probe, dial, probes};
 use super::settings::Against;
 use super::stand::{Stand, Whose};
 use crate::apiserver::ApiServer;
@@ -84,6 +84,7 @@ impl fmt::Display for Found {
 }
 
 struct Comparison {
+    against: Against,
     api: ApiServer,
     /// kube-proxy's, and Fairlead's.
     stands: [Stand; 2],
@@ -101,7 +102,12 @@ pub fn run(plan: Plan, mut say: impl FnMut(&str)) -> Result<Outcome> {
         Stand::build(Whose::KubeProxy(plan.against), &api)?,
         Stand::build(Whose::Fairlead, &api)?,
     ];
-    let mut comparison = Comparison { api, stands, next: 0 };
+    let mut comparison = Comparison {
+        against: plan.against,
+        api,
+        stands,
+        next: 0,
+    };
     let mut rng = Rng::with_seed(plan.seed);
     let mut outcome = Outcome::default();
     let settings = plan.against.settings();
@@ -204,7 +210,7 @@ impl Comparison {
             .collect();
         let all: Vec<Probe> = owned.iter().map(|(_, probe)| *probe).collect();
         let [theirs, ours] = self.dial(&all, 0)?;
-        let differ = |n: &usize| !alike(&all[*n], &theirs[*n], &ours[*n]);
+        let differ = |n: &usize| !alike(self.against, &all[*n], &theirs[*n], &ours[*n]);
         let suspect: Vec<usize> = (0..all.len()).filter(differ).collect();
         let again: Vec<Probe> = suspect.iter().map(|n| all[*n]).collect();
         let [theirs_again, ours_again] = self.dial(&again, 1)?;
@@ -215,7 +221,7 @@ impl Comparison {
                 theirs: settled(&theirs[n], theirs_again),
                 ours: settled(&ours[n], ours_again),
             };
-            if !alike(&difference.probe, &difference.theirs, &difference.ours) {
+            if !alike(self.against, &difference.probe, &difference.theirs, &difference.ours) {
                 found.push((owned[n].0.clone(), difference));
             }
         }
@@ -276,15 +282,33 @@ impl Comparison {
     }
 }
 
-/// Whether two answers are the same. Where a packet of the node's own would vanish, Fairlead says so to its process at
-/// once, whose packets kube-proxy drops: an error for some, a time-out for others.
-fn alike(probe: &Probe, theirs: &Met, ours: &Met) -> bool {
-    let vanishes = |met: &Met| {
-        let is_silence = |why: &Why| matches!(why, Why::TimedOut | Why::Unreachable | Why::Other);
-        met.servers.is_empty() && !met.failures.is_empty() && met.failures.iter().all(is_silence)
+/// Whether two answers are the same, or differ as they are known to.
+fn alike(against: Against, probe: &Probe, theirs: &Met, ours: &Met) -> bool {
+    let only = |met: &Met, expected: &[Why]| {
+        met.servers.is_empty() && !met.failures.is_empty() && met.failures.iter().all(|why| expected.contains(why))
     };
-    theirs == ours || (probe.sender == Sender::Node && vanishes(theirs) && vanishes(ours))
+    let both = |expected: &[Why]| only(theirs, expected) && only(ours, expected);
+    let is_passed_on = matches!(probe.address, Address::UnknownPort | Address::Unallocated);
+    let is_outer = matches!(probe.address, Address::External | Address::Balancer);
+    theirs == ours
+        || match (probe.sender, against) {
+            // The node's own processes are told by Fairlead when they connect or send what becomes of their packets. With
+            // kube-proxy a dropped segment is silence, and a datagram that is refused or dropped on its way out is an
+            // error without a name (EPERM).
+            (Sender::Node, _) if both(&[Why::TimedOut, Why::Unreachable, Why::Other]) => true,
+            (Sender::Node, _) if probe.transport == Transport::Udp && only(theirs, &[Why::Other]) => {
+                only(ours, &[Why::Refused])
+            }
+            // Mode iptables lets what the node itself sends to a service without endpoints go on to the load balancer.
+            (Sender::Node, Against::Iptables) if is_outer => only(theirs, &SILENCE) && only(ours, &[Why::Refused]),
+            // What is passed on meets a router, which says that there is no way as often as its limit lets it.
+            (_, Against::Iptables) if is_passed_on => both(&SILENCE),
+            _ => false,
+        }
 }
+
+/// What a sender sees of packets that nobody takes.
+const SILENCE: [Why; 2] = [Why::TimedOut, Why::Unreachable];
 
 /// What came of both looks: a failure of the first that the second does not know was an accident of a busy machine.
 fn settled(first: &Met, mut second: Met) -> Met {
