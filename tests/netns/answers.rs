@@ -114,7 +114,7 @@ fn in_mode_iptables_packets_that_no_service_answers_are_passed_on(
     let to = cluster_ip(number).at(ip, port);
     let why = failure(programmed.world.pod(0, 0), Transport::Tcp, to)?;
     ensure!(why != Why::Refused, "{why:?}");
-    let counters = programmed.agents[0].ask(&["status", "-o", "json"])?;
+    let counters = programmed.agents[0].ask(&["status"])?;
     ensure!(!counters.to_string().contains("Unknown"), "{counters:#}");
     Ok(())
 }
