@@ -98,12 +98,10 @@ pub(super) fn read(
     })
 }
 
-/// Whether another proxy serves it, or nobody (B-11).
+/// Whether another proxy serves it (B-11).
 fn is_foreign(service: &object::Service) -> bool {
     let labels = service.metadata.labels.as_ref();
-    labels.is_some_and(|labels| {
-        labels.contains_key(object::LABEL_PROXY_NAME) || labels.contains_key(object::LABEL_HEADLESS)
-    })
+    labels.is_some_and(|labels| labels.contains_key(object::LABEL_PROXY_NAME))
 }
 
 fn created(service: &object::Service) -> i64 {

@@ -111,7 +111,7 @@ pub(super) fn read(
 ) -> Option<(Arc<str>, Slice)> {
     let labels = slice.metadata.labels.as_ref();
     let label = |key: &str| labels.and_then(|labels| labels.get(key));
-    if label(object::LABEL_PROXY_NAME).is_some() || label(object::LABEL_HEADLESS).is_some() {
+    if label(object::LABEL_HEADLESS).is_some() {
         return None;
     }
     let Some(service) = label(object::LABEL_SERVICE_NAME).filter(|service| !service.is_empty()) else {

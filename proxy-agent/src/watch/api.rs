@@ -66,7 +66,8 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, Error> {
 /// Follows the server until nobody listens any more. What goes wrong is told and tried again.
 pub async fn follow(client: Client, node: &str, feed: Feed) {
     let all = || watcher::Config::default();
-    let ours = || all().labels(&format!("!{LABEL_PROXY_NAME},!{LABEL_HEADLESS}"));
+    let ours = all().labels(&format!("!{LABEL_PROXY_NAME}"));
+    let with_address = all().labels(&format!("!{LABEL_HEADLESS}"));
     let this_node = all().fields(&format!("metadata.name={node}"));
     let (services, slices) = (Api::all(client.clone()), Api::all(client.clone()));
     let (nodes, cidrs) = (Api::all(client.clone()), Api::all(client));
@@ -77,8 +78,8 @@ pub async fn follow(client: Client, node: &str, feed: Feed) {
         trouble: None,
     };
     tokio::join!(
-        kind("services", false).follow(services, ours(), Change::Service),
-        kind("endpointslices", false).follow(slices, ours(), Change::Slice),
+        kind("services", false).follow(services, ours, Change::Service),
+        kind("endpointslices", false).follow(slices, with_address, Change::Slice),
         kind("nodes", true).follow(nodes, this_node, Change::Node),
         kind("servicecidrs", true).follow(cidrs, all(), Change::ServiceCidr),
     );

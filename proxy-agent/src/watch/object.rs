@@ -9,9 +9,10 @@ use k8s_openapi::{
 use kube::Resource;
 use serde::{Deserialize, Deserializer};
 
-/// Slices and Services with this label are another proxy's (B-11).
+/// Services with this label are another proxy's (B-11). What slices say of it does not count.
 pub const LABEL_PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
-/// Slices and Services with this label have no address of their own (B-11).
+/// Slices with this label are those of a Service without an address of its own (B-11). What Services say of it does not
+/// count: kube-proxy 1.36 asks for those by `spec.clusterIP`.
 pub const LABEL_HEADLESS: &str = "service.kubernetes.io/headless";
 /// The Service that a slice belongs to (B-21).
 pub const LABEL_SERVICE_NAME: &str = "kubernetes.io/service-name";

@@ -246,18 +246,20 @@ const FOLLOWED: Behaviour = behaviour(
 
 const LABELS: Behaviour = behaviour(
     "labels-of-others",
-    "Services and slices that are labelled as another proxy's, or as headless, whatever the label's value, are not \
-     even asked for. The label may come and go at any time.",
+    "Services that are labelled as another proxy's and slices that are labelled as headless, whatever the label's \
+     value, are not even asked for. The label may come and go at any time. Of a slice the first means nothing, of a \
+     Service the second.",
     SAME,
     &[
         WATCH.test("only_what_is_ours_is_asked_for"),
         MODEL.cases(
             "a_service_that_is_not_ours_is_passed_over_in_silence",
-            &["of_another_proxy", "labelled_headless"],
+            &["of_another_proxy"],
         ),
+        MODEL.test("a_service_with_an_address_is_served_although_it_is_labelled_headless"),
         MODEL.cases(
             "of_a_slice_only_what_cannot_be_used_is_refused",
-            &["of_another_proxy", "labelled_headless"],
+            &["labelled_as_a_service_of_another_proxy", "labelled_headless"],
         ),
         CLUSTER_SERVICES.test("a_service_is_another_proxys_as_long_as_its_label_says_so"),
     ],
