@@ -167,7 +167,7 @@ pub(super) const GROUP: Group = Group {
             SAME,
             &[
                 HOST_PORT_NET.test("a_host_port_leads_to_its_pod_and_service_addresses_to_all"),
-                HOST_PORT_NET.test("a_node_port_and_a_host_port_from_one_port_of_a_client"),
+                HOST_PORT_NET.test("a_node_port_and_then_a_host_port_from_one_port_of_a_client"),
             ],
         ),
         behaviour(
