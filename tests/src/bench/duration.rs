@@ -11,7 +11,7 @@ use super::run;
 use crate::measure::results::Results;
 
 /// What a sample takes beside its load: letting a stand go on, and stopping it.
-const AROUND: Duration = Duration::from_millis(150);
+const AROUND: Duration = Duration::from_millis(210);
 /// A stand's namespaces and servers.
 const STAND: Duration = Duration::from_secs(4);
 /// A live flow: its three packets, one after the other.

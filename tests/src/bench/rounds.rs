@@ -2,6 +2,7 @@
 
 use std::panic::resume_unwind;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result};
 
@@ -14,6 +15,7 @@ use super::profile;
 use super::progress::Progress;
 use super::stand::Stand;
 use crate::measure::results::{Metric, Results, Subject};
+use crate::wait;
 
 /// Measures one task of all stands and adds the samples to the results. A sample that fails is taken once more; stands of
 /// which that fails, too, drop out of the list; returns whose they were, and why.
@@ -103,6 +105,9 @@ fn failed(all: Vec<Result<()>>) -> Vec<(usize, Error)> {
     all.into_iter().enumerate().filter_map(failed).collect()
 }
 
+/// What falls due for the processes of a stand while they are stopped happens at once when they go on: before the sample.
+const SETTLE: Duration = Duration::from_millis(60);
+
 /// What one sample gave.
 type Taken = Vec<(Metric, f64)>;
 
@@ -118,6 +123,7 @@ fn resolve<'a>(task: Task, stand: &'a Stand) -> Result<Ends<'a>> {
 fn sample(task: Task, stand: &Stand, ends: &Result<Ends<'_>>) -> Result<Taken> {
     let ends = ends.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
     stand.resume()?;
+    wait::pace(Instant::now() + SETTLE);
     let values = task.case.sample(ends, SAMPLE);
     stand.pause()?;
     values

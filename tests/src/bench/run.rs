@@ -276,7 +276,7 @@ fn agents_profiles(
                 continue;
             }
             progress.tell(&format!("profile of {peer}: {subject}"));
-            match control::profile(plan(peer, block, objects), &subject, shelf, options) {
+            match control::profile(plan(peer, block, objects), &subject, shelf) {
                 Ok(profile) => results.profiles.push(profile),
                 Err(error) => progress.tell(&format!("no profile of {peer}: {error:#}")),
             }

@@ -33,30 +33,27 @@ const WATCHED: usize = 0;
 
 /// Changes while the rest idles, then while others change.
 pub(super) fn changes(stand: &Stand, api: &ApiServer, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
-    note(sheet, CHANGE, &while_others_idle(stand, api, options)?);
-    note(sheet, LAST_CASE, &while_others_change(stand, api, options)?);
+    let count = if options.quick { 10 } else { 50 };
+    note(sheet, CHANGE, &while_others_idle(stand, api, count)?);
+    note(sheet, LAST_CASE, &while_others_change(stand, api, count)?);
     Ok(())
 }
 
-/// How long each change took.
-pub(super) fn while_others_idle(stand: &Stand, api: &ApiServer, options: &Options) -> Result<Vec<Duration>> {
-    follow(stand, api, count(options))
+/// How long each of so many changes took.
+pub(super) fn while_others_idle(stand: &Stand, api: &ApiServer, count: usize) -> Result<Vec<Duration>> {
+    follow(stand, api, count)
 }
 
 /// The same while other Services change.
-pub(super) fn while_others_change(stand: &Stand, api: &ApiServer, options: &Options) -> Result<Vec<Duration>> {
+pub(super) fn while_others_change(stand: &Stand, api: &ApiServer, count: usize) -> Result<Vec<Duration>> {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let others = scope.spawn(|| change_others(stand.plan.objects, api, &stop));
-        let busy = follow(stand, api, count(options));
+        let busy = follow(stand, api, count);
         stop.store(true, Ordering::Relaxed);
         others.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         busy
     })
-}
-
-const fn count(options: &Options) -> usize {
-    if options.quick { 10 } else { 50 }
 }
 
 fn note(sheet: &mut Sheet<'_>, case: &str, times: &[Duration]) {

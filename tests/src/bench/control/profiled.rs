@@ -11,12 +11,14 @@ use super::follow::{self, LAST_CASE};
 use super::{COLD_START, answers, everything_answers};
 use crate::apiserver::ApiServer;
 use crate::bench::objects::Objects;
-use crate::bench::plan::Options;
 use crate::bench::profile::{self, Recording};
 use crate::bench::shelf::Shelf;
 use crate::bench::stand::{Stand, StandPlan};
 use crate::measure::profile::{Map, Profile};
 use crate::measure::results::Subject;
+
+/// Changes that are looked at: one takes kube-proxy seconds where there are many Services.
+const CHANGES: usize = 10;
 
 /// The path of every subject that is an agent's.
 pub(super) const PATH: &str = "agent of one node";
@@ -31,16 +33,11 @@ pub(in crate::bench) fn is_of_agent(subject: &Subject, objects: Objects) -> bool
 ///
 /// # Errors
 /// When the agent does not get ready or does not follow, or the processors cannot be sampled.
-pub(in crate::bench) fn profile(
-    plan: StandPlan,
-    subject: &Subject,
-    shelf: &Shelf,
-    options: &Options,
-) -> Result<Profile> {
+pub(in crate::bench) fn profile(plan: StandPlan, subject: &Subject, shelf: &Shelf) -> Result<Profile> {
     let done = match &subject.case[..] {
         COLD_START => started(plan, &shelf.api(plan.objects)?)?,
         super::CREATE => created(plan)?,
-        super::CHANGE | LAST_CASE => followed(plan, &shelf.api(plan.objects)?, subject.case == LAST_CASE, options)?,
+        super::CHANGE | LAST_CASE => followed(plan, &shelf.api(plan.objects)?, subject.case == LAST_CASE)?,
         other => bail!("{other} is no case of an agent"),
     };
     Ok(Profile {
@@ -97,15 +94,15 @@ fn created(plan: StandPlan) -> Result<Done> {
     })
 }
 
-fn followed(plan: StandPlan, api: &ApiServer, is_busy: bool, options: &Options) -> Result<Done> {
+fn followed(plan: StandPlan, api: &ApiServer, is_busy: bool) -> Result<Done> {
     let mut stand = Stand::without_agents(plan, api)?;
     stand.begin_here(api)?;
     stand.complete()?;
     let recording = profile::record(&stand)?;
     let times = if is_busy {
-        follow::while_others_change(&stand, api, options)?
+        follow::while_others_change(&stand, api, CHANGES)?
     } else {
-        follow::while_others_idle(&stand, api, options)?
+        follow::while_others_idle(&stand, api, CHANGES)?
     };
     Ok(Done {
         stand,

@@ -21,7 +21,7 @@ fn measured(results: &Results) -> Vec<String> {
     let mut said = vec![
         format!(
             "Every peer has namespaces of its own, alike for all; all stand and are programmed at the same time. Agents \
-             of those that are not being measured are stopped. {} rounds were measured; a round measures every peer \
+             of those that are not being measured are stopped, and go on shortly before a sample. {} rounds were measured; a round measures every peer \
              once, in an order drawn anew for each round (seed {}); what warms up is not counted. A sample of a load \
              takes {} ms; one that fails is taken once more ({} were).",
             run.rounds, run.seed, run.sample_ms, run.repeated
