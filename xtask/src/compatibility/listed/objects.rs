@@ -113,9 +113,9 @@ pub(super) const GROUP: Group = Group {
              right to write events.",
             Fairlead::Differs {
                 what: "List and watch of the four are enough. Nodes and ServiceCIDRs may be denied, and are then done \
-                       without.",
-                why: "a service can do without the two, and what the agent has to say is in its log, `status` and \
-                      metrics.",
+                       without; events are written where that is allowed.",
+                why: "a service can do without the two, and what an event would say is in the log, `status` and the \
+                      metrics, too.",
             },
             &[
                 WATCH.test("only_what_is_ours_is_asked_for"),
