@@ -49,6 +49,7 @@ impl Node {
                 max_flows: Some(1_024),
                 ..CapacityArgs::default()
             },
+            own_ports: Vec::new(),
             unsafe_no_grace: false,
             log_packets: false,
         };

@@ -48,7 +48,8 @@ pub struct KernelPath {
     machine: Machine,
     facts: HostFacts,
     node: Option<DesiredNode>,
-    node_ports: BTreeSet<u16>,
+    /// Ports of the agent itself, and node ports.
+    taken_ports: BTreeSet<u16>,
     /// Whether the node's own sockets may get masquerade ports.
     ports_overlap: bool,
     /// What of the host's cannot be done at the moment.
@@ -84,7 +85,7 @@ impl KernelPath {
             loaded,
             facts: HostFacts::default(),
             node: None,
-            node_ports: BTreeSet::new(),
+            taken_ports: settings.own_ports.iter().copied().collect(),
             ports_overlap: false,
             trouble: BTreeMap::new(),
             usage: SharedUsage::default(),
@@ -93,7 +94,7 @@ impl KernelPath {
         path.devices
             .look_for_filters(facts.links.values().map(|link| (link.index, &link.name[..])))?;
         path.forget_stale_devices()?;
-        path.node_ports = path.published_node_ports();
+        path.taken_ports.extend(path.published_node_ports());
         let known = path.tables.known_addresses()?;
         path.forget_flows(known.difference(&facts.local_addresses()).copied().collect());
         watch::start(facts.clone(), tell)?;
@@ -204,7 +205,7 @@ impl KernelPath {
         let Some(node) = &self.node else {
             return;
         };
-        let contents = contents(node, &self.facts, &self.machine, &self.node_ports);
+        let contents = contents(node, &self.facts, &self.machine, &self.taken_ports);
         if contents.ports_overlap && !self.ports_overlap {
             tracing::warn!(
                 local = ?self.facts.ports.local,
@@ -272,9 +273,9 @@ impl KernelPath {
         let ports = frontends
             .filter(|frontend| frontend.kind == FrontendKind::NodePort)
             .map(|frontend| frontend.port);
-        let before = self.node_ports.len();
-        self.node_ports.extend(ports);
-        self.node_ports.len() != before
+        let before = self.taken_ports.len();
+        self.taken_ports.extend(ports);
+        self.taken_ports.len() != before
     }
 }
 

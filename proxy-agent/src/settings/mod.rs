@@ -70,6 +70,8 @@ pub struct DataPathSettings {
     pub cgroup: Option<PathBuf>,
     /// How large the maps are.
     pub capacities: CapacityArgs,
+    /// Ports, host byte order, on which the agent itself will listen: none of them is a masquerade port.
+    pub own_ports: Vec<u16>,
     /// Whether memory is used again without waiting for the programs that may be reading it: for a test.
     pub unsafe_no_grace: bool,
     /// Whether every packet on a device is told of in the log.
@@ -107,21 +109,24 @@ impl Settings {
         let flags = &args.node.flags;
         refuse_commands(flags)?;
         warnings.extend(ignored_flags(flags));
+        let healthz = endpoint(
+            flags.healthz_bind_address.as_deref(),
+            configuration.healthz,
+            HEALTHZ,
+            "healthz",
+        )?;
+        let metrics = endpoint(
+            flags.metrics_bind_address.as_deref(),
+            configuration.metrics,
+            METRICS,
+            "metrics",
+        )?;
+        let own_ports = healthz.iter().chain(&metrics).map(SocketAddr::port).collect();
         let settings = Settings {
             source: source(&args.source, &configuration),
-            healthz: endpoint(
-                flags.healthz_bind_address.as_deref(),
-                configuration.healthz,
-                HEALTHZ,
-                "healthz",
-            )?,
-            metrics: endpoint(
-                flags.metrics_bind_address.as_deref(),
-                configuration.metrics,
-                METRICS,
-                "metrics",
-            )?,
-            data_path: data_path(args),
+            healthz,
+            metrics,
+            data_path: data_path(args, own_ports),
             node: node(&args.node, configuration, &mut warnings)?,
         };
         settings.check_places()?;
@@ -177,13 +182,14 @@ fn source(args: &SourceArgs, configuration: &file::Configuration) -> Source {
     }
 }
 
-fn data_path(args: &RunArgs) -> DataPathSettings {
+fn data_path(args: &RunArgs, own_ports: Vec<u16>) -> DataPathSettings {
     let StateArgs { state } = &args.state;
     DataPathSettings {
         state: state.clone(),
         socket_lb: args.socket_lb,
         cgroup: args.cgroup.clone(),
         capacities: args.capacities,
+        own_ports,
         unsafe_no_grace: args.unsafe_no_grace,
         log_packets: args.log_packets,
     }

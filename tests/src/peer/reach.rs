@@ -42,14 +42,6 @@ pub struct Met {
 }
 
 impl Met {
-    /// Adds what came of the same aim at another time.
-    pub fn add(&mut self, other: Self) {
-        for (server, seen) in other.servers {
-            self.servers.entry(server).or_default().extend(seen);
-        }
-        self.failures.extend(other.failures);
-    }
-
     fn of(aim: &Aim) -> Self {
         let mut met = Self::default();
         let mut in_a_row = 0;
