@@ -3,17 +3,17 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tests::agent::SocketLb;
 use tests::cluster::{Place, World};
 use tests::manifests::Service;
-use tests::peer::{Open, Transport, Why};
+use tests::peer::{Transport, Why};
 use tests::plan::{Dual, Ip, SERVICE_NETWORKS, cluster_ip, load_balancer, node, outside, pod};
 use tests::programmed::{Programmed, TARGET, serve_everywhere};
 
-use crate::is_refused;
+use crate::{failure, is_refused};
 
 const PORT: u16 = 80;
 const NODE_PORT: u16 = 30080;
@@ -37,18 +37,9 @@ fn knowing(socket_lb: SocketLb) -> Result<Programmed> {
 /// How long nothing comes where packets vanish: a refusal over IPv6 may come after a second.
 const SILENCE: Duration = Duration::from_millis(1500);
 
-/// Opens a conversation that must fail soon and says how it did.
-fn failure(from: &Place, transport: Transport, to: SocketAddr) -> Result<Why> {
-    let how = Open {
-        transport,
-        to,
-        from: None,
-        within: SILENCE,
-    };
-    match from.peer()?.try_open(how)? {
-        Ok(connection) => bail!("{to} answered {}: {:?}", from.label(), connection.opened),
-        Err(failure) => Ok(failure.why),
-    }
+/// How a conversation fails that must fail soon.
+fn soon(from: &Place, transport: Transport, to: SocketAddr) -> Result<Why> {
+    failure(from, transport, to, SILENCE)
 }
 
 fn networks() -> Value {
@@ -84,7 +75,7 @@ fn a_port_that_a_service_has_not_is_refused(
 fn an_address_that_no_service_has_is_not_passed_on(#[values(Ip::V4, Ip::V6)] ip: Ip) -> Result<()> {
     let to = cluster_ip(99).at(ip, PORT);
     let programmed = knowing(SocketLb::Off)?;
-    assert_eq!(failure(programmed.world.pod(0, 0), Transport::Tcp, to)?, Why::TimedOut);
+    assert_eq!(soon(programmed.world.pod(0, 0), Transport::Tcp, to)?, Why::TimedOut);
     Ok(())
 }
 
@@ -94,7 +85,7 @@ fn a_process_is_told_at_once_that_no_service_has_an_address(#[values(Ip::V4, Ip:
     let programmed = knowing(SocketLb::All)?;
     for place in [&**programmed.world.pod(0, 0), &**programmed.world.node(0)] {
         for transport in [Transport::Tcp, Transport::Udp] {
-            assert_eq!(failure(place, transport, to)?, Why::Unreachable, "{}", place.label());
+            assert_eq!(soon(place, transport, to)?, Why::Unreachable, "{}", place.label());
         }
     }
     Ok(())
@@ -112,7 +103,7 @@ fn in_mode_iptables_packets_that_no_service_answers_are_passed_on(
     let mode = ["--proxy-mode", "iptables"];
     let programmed = Programmed::start_with(world, SocketLb::All, &[service], &mode)?;
     let to = cluster_ip(number).at(ip, port);
-    let why = failure(programmed.world.pod(0, 0), Transport::Tcp, to)?;
+    let why = soon(programmed.world.pod(0, 0), Transport::Tcp, to)?;
     ensure!(why != Why::Refused, "{why:?}");
     let counters = programmed.agents[0].ask(&["status"])?;
     ensure!(!counters.to_string().contains("Unknown"), "{counters:#}");
@@ -182,7 +173,7 @@ fn source_ranges_say_who_may_use_a_load_balancers_address(
             } else {
                 Why::TimedOut
             };
-            assert_eq!(failure(place, transport, to)?, expected, "{who:?}, {transport:?}, {to}");
+            assert_eq!(soon(place, transport, to)?, expected, "{who:?}, {transport:?}, {to}");
         }
     }
     Ok(())
@@ -223,7 +214,7 @@ fn a_connection_outlives_the_range_that_has_let_it_in(#[values(Ip::V4, Ip::V6)] 
     let connection = client.peer()?.open(Transport::Tcp, to)?;
     connection.exchange(500)?;
     programmed.put(&limited(&programmed.world, Who::Pod.ranges()))?;
-    assert_eq!(failure(client, Transport::Tcp, to)?, Why::TimedOut);
+    assert_eq!(soon(client, Transport::Tcp, to)?, Why::TimedOut);
     connection.exchange(500)?;
     programmed.put(&limited(&programmed.world, json!([])))?;
     client.peer()?.open(Transport::Tcp, to)?;

@@ -68,11 +68,16 @@ fn is_refused(from: &Place, to: SocketAddr) -> Result<()> {
 /// Over IPv6 the kernel heeds a refusal that comes before `connect` has let go of its socket only at the second SYN, a
 /// second later.
 fn refused(from: &Place, transport: Transport, to: SocketAddr) -> Result<Why> {
+    failure(from, transport, to, Duration::from_secs(3))
+}
+
+/// Opens a conversation that must fail within a time and says how it did.
+fn failure(from: &Place, transport: Transport, to: SocketAddr, within: Duration) -> Result<Why> {
     let how = Open {
         transport,
         to,
         from: None,
-        within: Duration::from_secs(3),
+        within,
     };
     match from.peer()?.try_open(how)? {
         Ok(connection) => bail!("{to} answered {}: {:?}", from.label(), connection.opened),

@@ -206,7 +206,7 @@ impl Applier {
     fn write_service_networks(&mut self, changes: &Changes, first_complete: bool) -> Result<(), TableError> {
         let networks = &mut self.maps.networks;
         if let Some(node) = &changes.node {
-            networks.set_service_networks(node.refused_networks())?;
+            networks.set_service_networks(&node.refused_networks().collect())?;
         }
         if first_complete {
             networks.forget_unnamed()?;

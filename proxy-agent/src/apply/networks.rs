@@ -1,6 +1,9 @@
 //! What the maps `NETWORKS` hold: who may use a service that is not for everybody, and which addresses are services'.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use ipnet::IpNet;
 use proxy_common::{
@@ -155,10 +158,7 @@ impl Networks {
     /// # Errors
     /// If the map cannot be written.
     pub fn keep(&mut self, scope: u32, keep: impl Fn(IpNet, Rule) -> bool) -> Result<(), TableError> {
-        let all = self.of(scope);
-        let gone = all.filter(|(network, rule)| !keep(*network, *rule));
-        let gone: Vec<IpNet> = gone.map(|(network, _)| network).collect();
-        gone.into_iter().try_for_each(|network| self.remove(scope, network))
+        self.retain(scope, |network, known| keep(network, known.rule))
     }
 
     /// Lets an address be known as a service's, or no longer.
@@ -173,14 +173,12 @@ impl Networks {
         }
     }
 
-    /// Lets the networks that services get their addresses from be these. One of a single address is left out: the entry
-    /// of an address says whether a service has it.
+    /// Lets the networks that services get their addresses from be these.
     ///
     /// # Errors
     /// If the map is full or cannot be written.
-    pub fn set_service_networks(&mut self, networks: &[IpNet]) -> Result<(), TableError> {
-        let wide = |network: &&IpNet| network.prefix_len() < network.max_prefix_len();
-        for network in networks.iter().filter(wide) {
+    pub fn set_service_networks(&mut self, networks: &BTreeSet<IpNet>) -> Result<(), TableError> {
+        for network in networks {
             self.put(UNANSWERED, *network, Rule::DROP)?;
         }
         self.keep(UNANSWERED, |network, rule| {
@@ -193,13 +191,13 @@ impl Networks {
     /// # Errors
     /// If the map cannot be written.
     pub fn forget_unnamed(&mut self) -> Result<(), TableError> {
-        let all = self.known.get(&UNANSWERED).into_iter().flatten();
-        let unnamed: Vec<IpNet> = all
-            .filter(|(_, known)| !known.named)
-            .map(|(network, _)| *network)
-            .collect();
-        unnamed
-            .into_iter()
-            .try_for_each(|network| self.remove(UNANSWERED, network))
+        self.retain(UNANSWERED, |_, known| known.named)
+    }
+
+    fn retain(&mut self, scope: u32, keep: impl Fn(IpNet, Known) -> bool) -> Result<(), TableError> {
+        let all = self.known.get(&scope).into_iter().flatten();
+        let gone = all.filter(|(network, known)| !keep(**network, **known));
+        let gone: Vec<IpNet> = gone.map(|(network, _)| *network).collect();
+        gone.into_iter().try_for_each(|network| self.remove(scope, network))
     }
 }

@@ -170,11 +170,9 @@ fn networks(view: &View, changes: &Changes) -> Vec<String> {
         return Vec::new();
     };
     let known = changes.addresses.iter().filter(|(_, is_service)| **is_service);
-    let wide = |network: &&IpNet| network.prefix_len() < network.max_prefix_len();
-    let refused = node.refused_networks().iter().filter(wide);
     let wanted: BTreeSet<(IpNet, Rule)> = known
         .map(|(address, _)| (IpNet::from(*address), Rule::REFUSE))
-        .chain(refused.map(|network| (*network, Rule::DROP)))
+        .chain(node.refused_networks().map(|network| (network, Rule::DROP)))
         .collect();
     let found: BTreeSet<(IpNet, Rule)> = view.maps.networks.of(UNANSWERED).collect();
     let missing = wanted.difference(&found);

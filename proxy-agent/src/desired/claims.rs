@@ -128,9 +128,9 @@ impl Default for Holders {
     }
 }
 
-/// What is not its ClusterIP, then age, then namespace, then name.
-fn precedence<'a>(claim: &Claim, spec: &'a ServiceSpec) -> (bool, i64, &'a ObjectName) {
-    (!spec.cluster_ips.contains(&claim.address), spec.created, &spec.name)
+/// Whose ClusterIP it is comes first, then the order of all Services.
+fn precedence<'a>(claim: &Claim, spec: &'a ServiceSpec) -> (bool, (i64, &'a ObjectName)) {
+    (!spec.cluster_ips.contains(&claim.address), spec.precedence())
 }
 
 /// Everything that a Service claims. The same may come twice, as an external and as a load-balancer address.

@@ -38,16 +38,16 @@ impl DesiredNode {
             FamilyKind::V6 => &self.node_ports_v6,
         }
     }
-}
 
-impl DesiredNode {
-    /// The networks in which an address that no service has is not passed on (B-85).
-    #[must_use]
-    pub fn refused_networks(&self) -> &[IpNet] {
-        match self.mode {
-            ProxyMode::Nftables => &self.service_networks,
+    /// The networks in which an address that no service has is not passed on (B-85). One of a single address is left out:
+    /// the address itself says whether a service has it.
+    pub fn refused_networks(&self) -> impl Iterator<Item = IpNet> + '_ {
+        let networks = match self.mode {
+            ProxyMode::Nftables => &self.service_networks[..],
             ProxyMode::Iptables | ProxyMode::Ipvs => &[],
-        }
+        };
+        let is_wide = |network: &IpNet| network.prefix_len() < network.max_prefix_len();
+        networks.iter().copied().filter(is_wide)
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{ObjectName, ServiceSpec};
+use super::ServiceSpec;
 
 /// ClusterIPs, endpoint addresses by digest, and the ClusterIPs that have come or gone since the last look.
 #[derive(Debug, Default)]
@@ -42,7 +42,12 @@ impl Overlaps {
     /// Whether an address is the ClusterIP of a Service, or of an older one.
     pub(super) fn is_cluster_ip(&self, address: IpAddr, of: &ServiceSpec) -> bool {
         let holders = self.cluster_ips.get(&address);
-        holders.is_some_and(|holders| holders.all().iter().any(|holder| precedence(holder) <= precedence(of)))
+        holders.is_some_and(|holders| {
+            holders
+                .all()
+                .iter()
+                .any(|holder| holder.precedence() <= of.precedence())
+        })
     }
 
     /// Whether an address is the ClusterIP of some Service.
@@ -103,11 +108,6 @@ impl Overlaps {
         changed.retain(|address| self.endpoints.contains_key(&digest(*address)));
         changed
     }
-}
-
-/// Age, then namespace, then name: the order in which Services have what several of them claim.
-fn precedence(spec: &ServiceSpec) -> (i64, &ObjectName) {
-    (spec.created, &spec.name)
 }
 
 fn digest(address: IpAddr) -> u32 {

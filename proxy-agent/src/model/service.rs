@@ -53,6 +53,12 @@ pub struct ServicePort {
 }
 
 impl ServiceSpec {
+    /// Age, then namespace, then name: the order in which Services have what several of them claim.
+    #[must_use]
+    pub const fn precedence(&self) -> (i64, &ObjectName) {
+        (self.created, &self.name)
+    }
+
     /// The families that it is served in (B-14).
     pub fn families(&self) -> impl Iterator<Item = FamilyKind> + '_ {
         self.cluster_ips.iter().map(|address| family(*address))

@@ -3,7 +3,7 @@
 use super::{
     Behaviour, CLASH_NET, CLASH_ROWS, CLUSTER_IP_NET, COEXIST_NET, CRASH_NET, DIFF, ENDPOINTS, FRAGMENT_ROWS,
     FRAGMENTS_NET, Fairlead, Group, HOST_PORT_NET, HOSTILE_ROWS, ICMP_NET, ICMP_ROWS, NODE_PORT_NET, POLICY_NET,
-    RESTART_NET, SAME, SERVICE_ROWS, SHAPES_NET, behaviour,
+    RESTART_NET, RULES_OF_OTHERS, SAME, SERVICE_ROWS, SHAPES_NET, behaviour,
 };
 
 pub(super) const GROUP: Group = Group {
@@ -90,16 +90,7 @@ pub(super) const GROUP: Group = Group {
             "A firewall of the node sees the endpoint's address where it filters what is forwarded.",
             SAME,
             &[
-                COEXIST_NET.cases(
-                    "with_rules_of_others",
-                    &[
-                        "bridge_seen_by_netfilter",
-                        "bridge",
-                        "routed",
-                        "bridge_by_iptables",
-                        "routed_by_iptables",
-                    ],
-                ),
+                RULES_OF_OTHERS,
                 POLICY_NET.test("a_policy_knows_both_pods_of_a_service"),
             ],
         ),

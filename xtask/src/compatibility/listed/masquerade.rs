@@ -2,8 +2,8 @@
 
 use super::{
     AGENT, Behaviour, CLASH_NET, CLASH_ROWS, COEXIST_NET, EXPLAIN, EXTERNAL_NET, Fairlead, Group, HAIRPIN_NET,
-    LIFETIMES, LINKS, NODE, NODE_MAPS, NODE_PORT_NET, POLICY_NET, PORTS, SAME, SERVICE_ROWS, SETTINGS, SHAPES_NET,
-    SOURCES, behaviour,
+    LIFETIMES, LINKS, NODE, NODE_MAPS, NODE_PORT_NET, POLICY_NET, PORTS, RULES_OF_OTHERS, SAME, SERVICE_ROWS, SETTINGS,
+    SHAPES_NET, SOURCES, behaviour,
 };
 
 pub(super) const GROUP: Group = Group {
@@ -106,16 +106,7 @@ pub(super) const GROUP: Group = Group {
              himself.",
             SAME,
             &[
-                COEXIST_NET.cases(
-                    "with_rules_of_others",
-                    &[
-                        "bridge_seen_by_netfilter",
-                        "bridge",
-                        "routed",
-                        "bridge_by_iptables",
-                        "routed_by_iptables",
-                    ],
-                ),
+                RULES_OF_OTHERS,
                 POLICY_NET.test("what_a_firewall_does_not_forward_no_service_carries_through"),
             ],
         ),

@@ -100,3 +100,15 @@ const CLUSTER_OUTAGE: Suite = Suite("tests/cluster/outage.rs");
 // Floor vm.
 const SCTP_VM: Suite = Suite("tests/vm/sctp.rs");
 const DUMMY_VM: Suite = Suite("tests/vm/dummy.rs");
+
+/// Rules of others beside the programs, none of which drop what connection tracking calls invalid.
+const RULES_OF_OTHERS: Shown = COEXIST_NET.cases(
+    "with_rules_of_others",
+    &[
+        "bridge_seen_by_netfilter",
+        "bridge",
+        "routed",
+        "bridge_by_iptables",
+        "routed_by_iptables",
+    ],
+);
