@@ -9,6 +9,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{
     family::Family,
+    lifetime::lifetime,
     net::{Peer, Port, Protocol, Tuple},
     phase::{Answer, Phase},
     plain::plain,
@@ -68,12 +69,6 @@ impl<F: Family> FlowKey<F> {
             form,
             zero: [0; 2],
         }
-    }
-
-    /// Whether this is the canonical key.
-    #[must_use]
-    pub const fn is_canonical(&self) -> bool {
-        self.form == CANONICAL
     }
 }
 
@@ -209,7 +204,7 @@ plain! { FlowRecord: 64, 112; }
 pub mod flag {
     /// The backend sees an address of this node instead of the client's.
     pub const MASQUERADE: u8 = 1;
-    /// The client dialled the backend itself; the flow holds its canonical tuple and translates nothing but a port.
+    /// The client dialled the backend itself; the flow holds its tuples and translates nothing but a port.
     pub const DIRECT: u8 = 2;
 }
 
@@ -222,6 +217,14 @@ impl<F: Family> FlowRecord<F> {
             Some(protocol) => protocol,
             None => Protocol::Tcp,
         }
+    }
+
+    /// Whether a flow in this phase has had no packet for longer than it is remembered; `now` is `CLOCK_MONOTONIC`, ns. The
+    /// phase may have been read apart from the record. What a claimed record says is its former owner's: it never is past.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_past(&self, phase: Phase, now: u64) -> bool {
+        phase != Phase::Claimed && now.saturating_sub(self.last_seen) > lifetime(self.protocol(), phase)
     }
 
     /// The client as it stands on the wire.
@@ -268,6 +271,14 @@ impl<F: Family> FlowRecord<F> {
         } else {
             self.inner_client()
         }
+    }
+
+    /// Whether the flow is direct and begins behind this node's own stack, so that its requests only leave and its replies
+    /// only enter: those of a client that something else has given an address and a port of the node.
+    #[inline(always)]
+    #[must_use]
+    pub const fn begins_here(&self) -> bool {
+        self.is(flag::DIRECT) && self.is(flag::MASQUERADE)
     }
 
     /// Whether a flag is set.

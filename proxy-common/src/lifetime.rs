@@ -101,10 +101,10 @@ const fn rule(protocol: Protocol, phase: Phase) -> u64 {
             Phase::Answered => 60 * SECOND,
             // RFC 5382 REQ-5 asks for at least 2 h 4 min; kube-proxy sets conntrack to 24 h.
             Phase::Established => 24 * 3600 * SECOND,
-            // Half-closed connections may still carry data one way; kube-proxy gives them 1 h.
-            Phase::ClientDone | Phase::BackendDone => 3600 * SECOND,
-            // A forged RST must not end a conversation that pauses for a minute.
-            Phase::Closed | Phase::ClientReset | Phase::BackendReset => TWICE_SEGMENT_LIFETIME,
+            // Half-closed connections may still carry data one way; kube-proxy gives them 1 h. A forged RST must not end a
+            // conversation that pauses: it has as long, where nobody needs the record.
+            Phase::ClientDone | Phase::BackendDone | Phase::ClientReset | Phase::BackendReset => 3600 * SECOND,
+            Phase::Closed => TWICE_SEGMENT_LIFETIME,
             Phase::Reset => QUIET,
         },
         // RFC 4787 REQ-5: at least 2 min, 5 min recommended; one-way traffic is no conversation.

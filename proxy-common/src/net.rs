@@ -105,7 +105,8 @@ impl Address for Ip4 {
     #[inline(always)]
     fn never_a_source(&self) -> bool {
         let first = self.0[0];
-        first == 0 || first == 127 || first >= 224
+        // 240.0.0.0/4 is reserved (RFC 1112 section 4), but Linux routes it, and pods have it in some clouds.
+        first == 0 || first == 127 || (first & 0xf0) == 224 || self.0 == [255; 4]
     }
 
     #[inline(always)]
@@ -277,6 +278,29 @@ impl<F: Family> Tuple<F> {
             source: self.destination,
             destination: self.source,
             protocol: self.protocol,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_send_a_packet_from_a_device() {
+        let senders = [
+            [10, 0, 0, 1],
+            [192, 0, 2, 1],
+            [223, 255, 255, 255],
+            [240, 0, 0, 1],
+            [255, 255, 255, 254],
+        ];
+        let nobody = [[0, 0, 0, 0], [127, 0, 0, 1], [224, 0, 0, 1], [239, 1, 2, 3], [255; 4]];
+        for address in senders {
+            assert!(!Ip4(address).never_a_source(), "{address:?}");
+        }
+        for address in nobody {
+            assert!(Ip4(address).never_a_source(), "{address:?}");
         }
     }
 }

@@ -54,7 +54,7 @@ reasons! {
     Truncated = 10,
     /// The header's version, length or total length contradicts itself.
     BadHeader = 11,
-    /// The sender's address is one that no packet from a device may have, or is a service address, or the receiver's.
+    /// The sender's address is one that no packet from a device may have, or is a service's, this node's or the receiver's.
     BadSource = 12,
     /// The packet carries a source route.
     SourceRoute = 13,

@@ -72,8 +72,8 @@ pub trait Tables<F: Family> {
     /// `FRAGMENTS`: remembers.
     fn remember_fragment(&self, key: &FragmentKey<F>, ports: &FragmentPorts);
 
-    /// `STATE`: whether an endpoint may be chosen for new flows.
-    fn is_eligible(&self, endpoint: u32) -> bool;
+    /// `STATE`: whether an endpoint has a mark of [`proxy_common::endpoint::serving`].
+    fn is_marked(&self, endpoint: u32, mark: u64) -> bool;
     /// `STATE`: a flow was opened towards an endpoint.
     fn count_opened(&self, endpoint: u32);
     /// `STATE`: a flow got its first answer.
@@ -108,8 +108,6 @@ pub trait Entropy {
 /// Where the kernel would send a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route<F: Family> {
-    /// To a socket of this node.
-    Local,
     /// Out by a device, with this source address if the kernel said which it would use.
     Out(u32, Option<F::Address>),
     /// Nowhere.
@@ -118,7 +116,7 @@ pub enum Route<F: Family> {
 
 /// The kernel's routes and sockets.
 pub trait Routes<F: Family> {
-    /// Where a packet goes that came in from an interface.
+    /// Where a packet goes that came in from an interface and is for none of this node's addresses.
     fn route(&self, interface: u32, source: &F::Address, destination: &F::Address) -> Route<F>;
     /// Whether a UDP socket of the host takes a packet with this tuple.
     fn has_udp_socket(&self, tuple: &Tuple<F>) -> bool;

@@ -1,4 +1,5 @@
-//! The packet's way: parse, track, service, select, rewrite. Only this file calls the stages.
+//! The packet's way: parse, track, service, select, rewrite. Only this file calls the stages for
+//! packets.
 //!
 //! The functions marked `inline(never)` are the steps: each has the stack for itself.
 
@@ -93,7 +94,11 @@ pub fn egress<F: Parse>(frame: &mut impl Frame, node: &impl Node<F>, work: &mut 
         step @ (Step::Done | Step::Open | Step::Icmp) => step,
     };
     match step {
-        Step::Done | Step::Go | Step::Open => work.verdict,
+        Step::Done | Step::Go => work.verdict,
+        Step::Open => match track::open::open_here(node, work) {
+            Ok(()) => leave_opened(frame, node, work),
+            Err(verdict) => verdict,
+        },
         Step::Icmp => match quoted(frame, work).and_then(|()| leave_error(node, work)) {
             Ok(()) => rewrite_error(frame, work),
             Err(verdict) => verdict,
@@ -178,7 +183,9 @@ fn enter<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &mut Work
             return Step::Open;
         }
         // Replies are noted where they leave: there all of them pass, masqueraded or not.
-        Opening::No if direction == Direction::Request => track::note(node, &flow, direction, &work.segment),
+        Opening::No if direction == Direction::Request || flow.record.begins_here() => {
+            track::note(node, &flow, direction, &work.segment);
+        }
         Opening::No | Opening::Again => {}
     }
     let verdict = rewrite_segment(
@@ -324,12 +331,19 @@ fn leave<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &mut Work
     }
     work.key = FlowKey::canonical(&work.segment.tuple);
     let Some(flow) = track::find(node, &work.key) else {
+        if work.segment.opens && takes_masquerade_port(node, &work.segment.tuple) {
+            return Step::Open;
+        }
         return done(work, Verdict::pass(Reason::NoFlow));
     };
     let Some(direction) = canonical_direction(flow.record, &work.segment.tuple) else {
         return done(work, Verdict::pass(Reason::NoFlow));
     };
-    if direction == Direction::Reply {
+    let begins_here = flow.record.begins_here();
+    if begins_here && work.segment.opens && flow.life.phase().is_over() {
+        return Step::Open;
+    }
+    if direction == Direction::Reply || begins_here {
         track::note(node, &flow, direction, &work.segment);
     }
     let verdict = rewrite_segment(frame, node, &work.segment, &flow, &Plan::egress(flow.record, direction));
@@ -347,6 +361,28 @@ fn canonical_direction<F: Family>(record: &FlowRecord<F>, tuple: &Tuple<F>) -> O
     } else {
         None
     }
+}
+
+/// Whether a packet with an address of this node goes to an endpoint from a port that might be given to a client: no
+/// socket has one, but what masquerades behind the stack, as CNIs do, takes any.
+#[inline(always)]
+fn takes_masquerade_port<F: Family>(node: &impl Tables<F>, tuple: &Tuple<F>) -> bool {
+    let Some(config) = node.config() else { return false };
+    let place = u32::from(tuple.source.port.get()).wrapping_sub(config.masquerade_first);
+    place < config.masquerade_count
+        && node.own_address(&tuple.source.address).is_some()
+        && node.is_target(&FrontendKey::new(tuple.destination, tuple.protocol))
+}
+
+/// Translates the packet that has opened a flow as it left.
+#[inline(never)]
+fn leave_opened<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &Work<F>) -> Verdict {
+    // Another processor's flow may have been met instead, half made.
+    let Some(flow) = track::read(node, work.flow).filter(|flow| flow.record.canonical() == work.segment.tuple) else {
+        return Verdict::drop(Reason::TupleClash);
+    };
+    let plan = Plan::egress(flow.record, Direction::Request);
+    rewrite_segment(frame, node, &work.segment, &flow, &plan)
 }
 
 #[inline(always)]
@@ -417,9 +453,13 @@ fn leave_error<F: Parse, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(),
     worth_rewriting(work)
 }
 
-/// Whether an error about a known flow is to be changed: not if the flow is not translated here, and never a redirect.
+/// Whether an error about a known flow is to be changed: not if it goes to another than has sent what it quotes, not if the
+/// flow is not translated here, and never a redirect.
 #[inline(always)]
 fn worth_rewriting<F: Family>(work: &Work<F>) -> Result<(), Verdict> {
+    if work.error.destination != work.error.tuple.source.address {
+        return Err(Verdict::pass(Reason::IcmpUnrelated));
+    }
     if work.plan.is_done(&work.error.tuple.reversed()) {
         return Err(Verdict::pass(Reason::Canonical));
     }

@@ -1,4 +1,4 @@
-//! The answer to a packet for a service without endpoints: port unreachable (RFC 792, RFC 4443 section 3.1), from the
+//! The answer to a packet that no endpoint of a service gets: port unreachable (RFC 792, RFC 4443 section 3.1), from the
 //! address that was dialled.
 
 use proxy_common::{

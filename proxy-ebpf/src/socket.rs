@@ -3,6 +3,7 @@
 //! What a socket was given is remembered with the socket, so that the program sees the address it dialled.
 
 use proxy_common::{
+    endpoint::serving,
     family::Family,
     frontend::FrontendKey,
     lifetime::lifetime,
@@ -33,8 +34,6 @@ pub trait Socket<F: Family> {
     fn peers(&self, create: bool) -> Option<&SocketPeers<F>>;
     /// Replaces one of the peers it remembers.
     fn remember(&self, slot: usize, peer: &SocketPeer<F>);
-    /// `STATE`: whether an endpoint may still be chosen.
-    fn is_eligible(&self, endpoint: u32) -> bool;
 }
 
 /// What becomes of a call.
@@ -70,20 +69,19 @@ pub fn dial<F: Family>(
     };
     let now = node.now();
     if protocol == Protocol::Udp
-        && let Some(remembered) = recall(socket, now, |known| {
-            known.dialled == peer.address && known.dialled_port == peer.port
-        })
-        && socket.is_eligible(remembered.1.endpoint)
-        && is_target(node, &remembered.1, protocol)
+        && let Some((slot, known)) = recall(socket, now, peer)
+        && node.is_marked(known.endpoint, serving::ELIGIBLE)
+        && is_target(node, &known, protocol)
     {
+        let backend = Peer::new(known.backend, known.backend_port);
         socket.remember(
-            remembered.0,
+            slot,
             &SocketPeer {
                 last_used: now,
-                ..remembered.1
+                ..known
             },
         );
-        return Answer::Translate(Peer::new(remembered.1.backend, remembered.1.backend_port));
+        return Answer::Translate(backend);
     }
     match choose(node, config, is_host, dialled) {
         Ok(endpoint) => {
@@ -105,7 +103,8 @@ fn answer<F: Family>(verdict: Verdict) -> Answer<F> {
     }
 }
 
-/// `recvmsg` and `getpeername`: the address that the program dialled, if this backend is one that the socket was given.
+/// `recvmsg` and `getpeername`: the address that the program dialled, if this backend is one that the socket was given. Where
+/// it was for several, that which was used last.
 #[inline(always)]
 pub fn dialled_name<F: Family>(node: &impl Clock, socket: &impl Socket<F>, backend: Peer<F>) -> Option<Peer<F>> {
     let is_it = |known: &SocketPeer<F>| known.backend == backend.address && known.backend_port == backend.port;
@@ -169,29 +168,30 @@ fn choose<F: Family>(
     decision.candidates.endpoint(node, 0)
 }
 
+/// The latest used of those that a socket remembers.
 #[inline(always)]
 fn find<F: Family>(socket: &impl Socket<F>, is_it: impl Fn(&SocketPeer<F>) -> bool) -> Option<(usize, SocketPeer<F>)> {
     let peers = socket.peers(false)?;
-    let mut slot = 0;
+    let (mut slot, mut best, mut last_used) = (0, PEERS, 0);
     while slot < PEERS {
         let peer = &peers.peers[slot];
-        if peer.last_used != 0 && is_it(peer) {
-            return Some((slot, *peer));
+        if peer.last_used > last_used && is_it(peer) {
+            best = slot;
+            last_used = peer.last_used;
         }
         slot += 1;
     }
-    None
+    Some((best, *peers.peers.get(best)?))
 }
 
-/// A translation that is as young as a conversation of datagrams may be.
+/// The translation of an address that was dialled, if it is as young as a conversation of datagrams may be.
 #[inline(always)]
-fn recall<F: Family>(
-    socket: &impl Socket<F>,
-    now: u64,
-    is_it: impl Fn(&SocketPeer<F>) -> bool,
-) -> Option<(usize, SocketPeer<F>)> {
+fn recall<F: Family>(socket: &impl Socket<F>, now: u64, dialled: Peer<F>) -> Option<(usize, SocketPeer<F>)> {
     let age = lifetime(Protocol::Udp, Phase::Answered);
-    find(socket, |peer| is_it(peer) && now.saturating_sub(peer.last_used) < age)
+    find(socket, |known| {
+        let is_it = known.dialled == dialled.address && known.dialled_port == dialled.port;
+        is_it && now.saturating_sub(known.last_used) < age
+    })
 }
 
 /// Remembers a translation in place of an older one to the same address, or of the oldest.

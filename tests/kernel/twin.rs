@@ -1,18 +1,13 @@
 //! The program that explains says what the library decides, and changes nothing.
 
 use proxy_common::{
-    block::View,
-    explain::{Explanation, Outcome},
+    explain::Explanation,
     family::{V4, V6},
-    flow::FlowKey,
-    net::Address as _,
     reason::Reason,
     schema,
 };
 use proxy_ebpf::{
-    node::Tables as _,
-    parse::{self, Packet},
-    pipeline,
+    explain,
     testing::{
         frame::MemoryFrame,
         machine::{Machine as _, Way},
@@ -21,65 +16,22 @@ use proxy_ebpf::{
         packet::Wire,
         who::TestFamily,
     },
-    track,
-    verdict::{Action, Verdict},
+    verdict::Verdict,
+    work::Work,
 };
 use tests::{
     kernel::place,
     packets::{self, Expected, Row, row},
 };
 
-use crate::{machine::explain, pair::Pair};
+use crate::{machine, pair::Pair};
 
-/// What the library decides on a packet that comes in.
+/// What the library says of a packet that comes in.
 fn decided<F: TestFamily>(node: &MemoryNode<F>, interface: u32, wire: &Wire) -> Explanation {
-    if wire.ethertype() != F::ETHERTYPE {
-        return plain(Verdict::pass(Reason::NotIp), false);
-    }
-    let segment = match parse::packet::<F>(&MemoryFrame::new(wire)) {
-        Ok(Packet::Segment(segment)) => segment,
-        Ok(Packet::Icmp(header)) => return plain(pipeline::query(node, &header.destination), false),
-        Err(reason) => return plain(Verdict::pass(reason), false),
-    };
-    let known = track::find(node, &FlowKey::wire(&segment.tuple)).is_some();
-    let config = node.config().expect("the fixture has it");
-    match pipeline::decide(node, config, interface, &segment.tuple) {
-        Err(verdict) => plain(verdict, known),
-        Ok(decision) => {
-            let endpoint = decision
-                .candidates
-                .endpoint::<F>(node, 0)
-                .expect("the fixture's blocks hold together");
-            Explanation {
-                outcome: Outcome::Translate as u8,
-                reason: Reason::Translated as u8,
-                kind: decision.dialled.kind as u8,
-                view: if decision.view == View::Local { 1 } else { 2 },
-                masquerade: (decision.masquerade || endpoint.peer.address == segment.tuple.source.address).into(),
-                known: known.into(),
-                backend_port: endpoint.peer.port,
-                service: decision.dialled.service,
-                endpoint: endpoint.number,
-                generation: decision.generation,
-                zero: 0,
-                backend: endpoint.peer.address.widen(),
-            }
-        }
-    }
-}
-
-fn plain(verdict: Verdict, known: bool) -> Explanation {
-    let outcome = match verdict.action() {
-        Action::Pass => Outcome::Pass,
-        Action::Translate => Outcome::Translate,
-        Action::Drop => Outcome::Drop,
-        Action::Reject => Outcome::Reject,
-    };
-    Explanation {
-        outcome: outcome as u8,
-        reason: verdict.reason_number(),
-        known: known.into(),
-        ..Explanation::default()
+    if wire.ethertype() == F::ETHERTYPE {
+        explain::explain(&MemoryFrame::new(wire), node, interface, &mut Work::default())
+    } else {
+        explain::of_verdict(Verdict::pass(Reason::NotIp))
     }
 }
 
@@ -111,14 +63,12 @@ fn explained<F: TestFamily>(pair: &mut Pair<F>, row: &Row<F>) -> Result<(), Stri
     for step in &row.steps {
         if let Way::In(interface) = step.way {
             let before = state(pair);
-            let said = explain(&pair.kernel, interface, &step.packet).map_err(|error| error.to_string())?;
+            let said = machine::explain(&pair.kernel, interface, &step.packet).map_err(|error| error.to_string())?;
             if state(pair) != before {
                 return Err("the question left something behind".to_owned());
             }
-            // One that the node itself sends meets no hook on a device: of it the twin says what the socket hooks do.
             let own = decided(&pair.host.node, interface, &step.packet);
-            let of_the_node = sender::<F>(&step.packet).is_some_and(|at| pair.host.node.own_address(&at).is_some());
-            if !of_the_node && said != own {
+            if said != own {
                 return Err(format!("the program says\n{said:?}\nthe library decides\n{own:?}"));
             }
             opens_as_said(&said, &step.expected)?;
@@ -126,13 +76,6 @@ fn explained<F: TestFamily>(pair: &mut Pair<F>, row: &Row<F>) -> Result<(), Stri
         pair.send(step.way, step.packet.clone());
     }
     Ok(())
-}
-
-fn sender<F: TestFamily>(wire: &Wire) -> Option<F::Address> {
-    match parse::packet::<F>(&MemoryFrame::new(wire)).ok()? {
-        Packet::Segment(segment) => Some(segment.tuple.source.address),
-        Packet::Icmp(header) => Some(header.source),
-    }
 }
 
 /// A packet of a flow that is not known yet does what was said.

@@ -11,7 +11,7 @@ use tests::manifests::{Backend, Service};
 use tests::peer::{Open, Transport};
 use tests::plan::{Ip, cluster_ip, load_balancer};
 use tests::programmed::{Programmed, TARGET, sees, sees_the_client, serve_at, serve_everywhere, spreads_over};
-use tests::rules::{Engine, FIREWALL, MASQUERADE, NO_INVALID, Tables, Words};
+use tests::rules::{Engine, FIREWALL, MASQUERADE, MasqueradeWith, NO_INVALID, Tables, Words};
 use tests::wait;
 
 const NODE_PORT: u16 = 30080;
@@ -27,6 +27,16 @@ fn started(shape: impl Fn(&mut NodePlan), before: impl FnOnce(&World) -> Result<
         .node_port(NODE_PORT)
         .load_balancer(load_balancer(21));
     let service = world.nodes.iter().fold(service, Service::pods_of);
+    Programmed::start(world, SocketLb::Auto, &[service])
+}
+
+/// A Service whose endpoint is the second node itself.
+fn with_the_other_host(world: World) -> Result<Programmed> {
+    serve_at(world.node(1), world.node(1).address())?;
+    let service = Service::named("host", cluster_ip(10))
+        .ports(80, TARGET)
+        .node_port(NODE_PORT)
+        .backend(Backend::host(world.node(1)));
     Programmed::start(world, SocketLb::Auto, &[service])
 }
 
@@ -127,12 +137,7 @@ fn a_cni_that_masquerades_what_goes_to_another_node(#[case] network: PodNetwork,
     };
     let world = World::two_nodes().pods(1).each(shape).build()?;
     world.nodes.iter().try_for_each(|node| engine.load(node, &MASQUERADE))?;
-    serve_at(world.node(1), world.node(1).address())?;
-    let service = Service::named("host", cluster_ip(10))
-        .ports(80, TARGET)
-        .node_port(NODE_PORT)
-        .backend(Backend::host(world.node(1)));
-    let programmed = Programmed::start(world, SocketLb::Auto, &[service])?;
+    let programmed = with_the_other_host(world)?;
     let world = &programmed.world;
     let near = world.node(0);
     for ip in Ip::BOTH {
@@ -145,6 +150,29 @@ fn a_cni_that_masquerades_what_goes_to_another_node(#[case] network: PodNetwork,
         for (from, to) in [(&**world.pod(0, 0), service), (&world.client, node_port)] {
             from.peer()?.open(Transport::Tcp, to)?.exchange(200_000)?;
         }
+    }
+    Ok(())
+}
+
+/// A CNI may give a pod any port of the node, also one that belongs to a client of ours towards the same endpoint.
+#[rstest]
+fn a_cni_that_masquerades_with_a_clients_port(
+    #[values(Engine::Nftables, Engine::Iptables(Tables::Legacy))] engine: Engine,
+    #[values(Transport::Tcp, Transport::Udp)] transport: Transport,
+    #[values(Ip::V4, Ip::V6)] ip: Ip,
+) -> Result<()> {
+    let world = World::two_nodes().pods(1).network(PodNetwork::Routed).build()?;
+    let programmed = with_the_other_host(world)?;
+    let world = &programmed.world;
+    let near = world.node(0);
+    let client = world.client.peer()?.open(transport, near.address().at(ip, NODE_PORT))?;
+    let port = client.opened.seen.port();
+    engine.load(near, &MasqueradeWith(port))?;
+    let pod = world.pod(0, 0).peer()?.open(transport, cluster_ip(10).at(ip, 80))?;
+    sees(near)(&pod.opened)?;
+    ensure!(pod.opened.seen.port() != port, "both have {port}");
+    for connection in [&client, &pod, &client] {
+        connection.exchange(1_000)?;
     }
     Ok(())
 }

@@ -95,7 +95,11 @@ pub trait Parse: Family {
     /// The reason why it cannot be trusted.
     fn network_header(frame: &impl Frame, at: u32, extent: Extent) -> Result<NetworkHeader<Self>, Reason>;
 
-    /// The addresses of a header as the bytes that stand in the packet, source first.
+    /// Writes other addresses into the header at an offset, source first, and accounts for them in the checksums.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::RewriteFailed`] if the kernel refuses; the packet may then be half changed.
     fn replace_addresses(
         frame: &mut impl Frame,
         at: u32,

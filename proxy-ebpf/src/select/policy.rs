@@ -46,8 +46,8 @@ pub fn sender<F: Family>(node: &impl Tables<F>, config: &NodeConfig<F>, interfac
     }
 }
 
-/// Whether a client may use the address that it dialled. The node's own processes may send from any of its addresses: so
-/// one that is admitted admits them.
+/// Whether a client may use the address that it dialled. Of the node's own processes the block says whether they may: they
+/// have no address yet.
 ///
 /// # Errors
 ///

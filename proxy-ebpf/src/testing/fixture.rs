@@ -235,15 +235,6 @@ impl<F: TestFamily> Fixture<F> {
         self
     }
 
-    /// With another hardware address of a device.
-    #[must_use]
-    pub fn device_mac(mut self, interface: u32, mac: [u8; 6]) -> Self {
-        for (_, device) in self.devices.iter_mut().filter(|(index, _)| *index == interface) {
-            device.mac = mac;
-        }
-        self
-    }
-
     /// With a port of the masquerade range that somebody else uses.
     #[must_use]
     pub fn busy_port(mut self, port: u16) -> Self {

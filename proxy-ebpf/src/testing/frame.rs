@@ -14,7 +14,6 @@ pub struct MemoryFrame {
     bytes: Vec<u8>,
     base: usize,
     segments: u32,
-    partial: Option<u32>,
     writes_left: u32,
 }
 
@@ -26,29 +25,8 @@ impl MemoryFrame {
             bytes: wire.bytes.clone(),
             base: wire.network(),
             segments: wire.segments,
-            partial: None,
             writes_left: u32::MAX,
         }
-    }
-
-    /// A packet without a link header.
-    #[must_use]
-    pub fn of_packet(packet: &[u8]) -> Self {
-        MemoryFrame {
-            bytes: packet.to_vec(),
-            base: 0,
-            segments: 0,
-            partial: None,
-            writes_left: u32::MAX,
-        }
-    }
-
-    /// The same packet with the checksum at this offset left to the card: it holds the sum of the pseudo header, and
-    /// only that changes.
-    #[must_use]
-    pub const fn partial(mut self, checksum: u32) -> Self {
-        self.partial = Some(checksum);
-        self
     }
 
     /// The same packet in a kernel that refuses every write after some.
@@ -90,40 +68,14 @@ impl MemoryFrame {
         old: &Bytes<N>,
         new: &Bytes<N>,
     ) -> Result<(), Reason> {
-        let partial = self.partial == Some(sum.offset);
         let place = self.place::<2>(sum.offset).ok_or(Reason::RewriteFailed)?;
         let before = u16::from_be_bytes(*place);
-        if partial {
-            if sum.pseudo {
-                // The field holds the sum itself, not its complement.
-                *place = (!updated(!before, &old.0, &new.0)).to_be_bytes();
-            }
-            return Ok(());
-        }
         if sum.optional && before == 0 {
             return Ok(());
         }
         let after = updated(before, &old.0, &new.0);
         *place = if sum.optional && after == 0 { 0xffff } else { after }.to_be_bytes();
         Ok(())
-    }
-
-    /// Finishes the checksum that was left to the card: over everything from `start` to the end.
-    ///
-    /// # Panics
-    ///
-    /// If none was.
-    pub fn complete(&mut self, start: u32) {
-        let at = self.partial.take().expect("a checksum is left to the card");
-        let start = self.base + start as usize;
-        let sum = self.bytes[start..].chunks(2).fold(0, |sum, pair| {
-            add(
-                sum,
-                u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)])),
-            )
-        });
-        let place = self.place::<2>(at).expect("inside the packet");
-        *place = (!fold(sum)).to_be_bytes();
     }
 }
 

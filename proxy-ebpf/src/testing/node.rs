@@ -9,7 +9,7 @@ use std::{
 use bytemuck::{AnyBitPattern, NoUninit};
 use proxy_common::{
     block::{Cell as BlockCell, FlipWord},
-    endpoint::{EndpointState, NO_ENDPOINT, serving},
+    endpoint::{EndpointState, NO_ENDPOINT},
     flow::{FlowKey, FlowRecord, FlowRef, Life},
     fragment::{FragmentKey, FragmentPorts},
     frontend::{Frontend, FrontendKey},
@@ -316,9 +316,9 @@ impl<F: TestFamily> Tables<F> for MemoryNode<F> {
         self.maps.put_value(&F::MAPS.fragments, key, ports);
     }
 
-    fn is_eligible(&self, endpoint: u32) -> bool {
+    fn is_marked(&self, endpoint: u32, mark: u64) -> bool {
         let state: Option<EndpointState> = self.look_up(&schema::STATE, &endpoint);
-        endpoint != NO_ENDPOINT && state.is_some_and(|state| state.flags & serving::ELIGIBLE != 0)
+        endpoint != NO_ENDPOINT && state.is_some_and(|state| state.flags & mark != 0)
     }
 
     fn count_opened(&self, endpoint: u32) {
@@ -379,9 +379,6 @@ impl<F: TestFamily> Entropy for MemoryNode<F> {
 
 impl<F: TestFamily> Routes<F> for MemoryNode<F> {
     fn route(&self, _interface: u32, _source: &F::Address, destination: &F::Address) -> Route<F> {
-        if self.own_address(destination).is_some() {
-            return Route::Local;
-        }
         if let Some(route) = self.routes.get(destination) {
             return *route;
         }

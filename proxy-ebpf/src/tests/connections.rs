@@ -18,7 +18,7 @@ use crate::{
         fixture::{FIRST_PORT, Fixture, POD_PORT, UPLINK, service, state},
         machine::{Host, Machine as _, Way},
         maps::TypedMaps as _,
-        packet::{data, opening, tcp},
+        packet::{answer, data, opening, tcp},
         who::{IntoPeer as _, TestFamily, Who, Who::*},
     },
     track::gives_way,
@@ -73,11 +73,26 @@ fn syn_goes_to<F: TestFamily>(host: &mut Host<F>, sequence: u32) -> End {
 }
 
 fn make_ineligible<F: TestFamily>(host: &Host<F>, endpoint: u32) {
+    mark(host, endpoint, serving::IN_USE | serving::SERVING);
+}
+
+fn mark<F: TestFamily>(host: &Host<F>, endpoint: u32, flags: u64) {
     let state = EndpointState {
-        flags: serving::IN_USE | serving::SERVING,
+        flags,
         ..state(host.maps(), endpoint)
     };
     host.node.maps.put_value(&schema::STATE, &endpoint, &state);
+}
+
+/// The backend keeps the client for a while, and repeated SYNs do not prolong that.
+fn goes_elsewhere_when_nothing_comes<F: TestFamily>(host: &mut Host<F>) {
+    for pause in [0, QUIET / 2, QUIET / 2] {
+        host.node.pass(pause);
+        assert_eq!(syn_goes_to(host, 7), BACKENDS[0], "after {pause} ns more");
+    }
+    host.node.pass(1);
+    assert_eq!(syn_goes_to(host, 8), BACKENDS[1]);
+    assert_eq!(state(host.maps(), 1).flows, 0);
 }
 
 #[test]
@@ -105,18 +120,48 @@ fn a_backend_that_gets_no_new_connections_keeps_a_conversation_until_nothing_com
         make_ineligible(&host, 1);
         assert_eq!(syn_goes_to(&mut host, 6), BACKENDS[0], "without a RST");
         host.send(Way::In(POD_PORT), tcp::<F>(CLIENT, VIP).rst());
-        // Repeated SYNs do not keep it.
-        for pause in [0, QUIET / 2, QUIET / 2] {
-            host.node.pass(pause);
-            assert_eq!(syn_goes_to(&mut host, 7), BACKENDS[0], "after {pause} ns more");
-        }
-        host.node.pass(1);
-        assert_eq!(syn_goes_to(&mut host, 8), BACKENDS[1]);
-        assert_eq!(state(host.maps(), 1).flows, 0);
+        goes_elsewhere_when_nothing_comes(&mut host);
         assert_eq!(state(host.maps(), 2).flows, 1);
     }
     of::<V4>();
     of::<V6>();
+}
+
+#[test]
+fn a_backend_that_is_gone_does_not_keep_a_client_that_comes_again() {
+    fn of<F: TestFamily>() {
+        let mut host = conversation::<F>();
+        mark(&host, 1, serving::IN_USE);
+        goes_elsewhere_when_nothing_comes(&mut host);
+    }
+    of::<V4>();
+    of::<V6>();
+}
+
+/// Nobody who has sent two datagrams has proved that he gets the answers.
+#[rstest]
+fn what_has_no_handshake_makes_room_when_it_pauses(#[values(Protocol::Udp, Protocol::Sctp)] protocol: Protocol) {
+    fn of<F: TestFamily>(protocol: Protocol) {
+        const RECORDS: u16 = 64;
+        let one = service(protocol).cluster_ip(1, 80).far(FarPod(1), 8080);
+        let fixture = Fixture::default().with(one);
+        let mut host = Host::<F>::new(&fixture.config(|config| config.records = RECORDS.into()));
+        let converse = |host: &mut Host<F>, port| {
+            let client = (Pod(2), port);
+            let sent = host.send(Way::In(POD_PORT), opening::<F>(protocol, client, VIP));
+            host.send(Way::Out(POD_PORT), answer::<F>(protocol, BACKENDS[0], client));
+            host.send(Way::In(POD_PORT), data::<F>(protocol, client, VIP));
+            (sent.action, sent.reason)
+        };
+        for port in 0..RECORDS {
+            assert_eq!(converse(&mut host, 1000 + port).0, Action::Translate, "{port}");
+        }
+        assert_eq!(converse(&mut host, 1), (Action::Drop, Reason::FlowTableFull));
+        host.node.pass(QUIET + 1);
+        assert_eq!(converse(&mut host, 1).0, Action::Translate);
+    }
+    of::<V4>(protocol);
+    of::<V6>(protocol);
 }
 
 #[test]

@@ -5,9 +5,11 @@ pub mod reserve;
 pub mod records;
 
 use proxy_common::{
+    endpoint::serving,
     family::Family,
-    flow::{FlowKey, FlowRecord, FlowRef, Life},
-    lifetime::{QUIET, REFRESH, hold, lifetime},
+    flow::{FlowKey, FlowRecord, FlowRef, Life, flag},
+    lifetime::{QUIET, REFRESH, hold},
+    net::Protocol,
     phase::{Answer, Direction, Event, Phase, advance},
 };
 
@@ -51,14 +53,7 @@ pub fn is_current<F: Family>(node: &impl Tables<F>, flow: &Flow<'_, F>) -> bool 
 /// Whether a flow has had no packet for longer than its phase allows.
 #[inline(always)]
 pub(crate) fn is_expired<F: Family>(flow: &Flow<'_, F>, now: u64) -> bool {
-    is_past(flow.record, flow.life.phase(), now)
-}
-
-/// The same of a record whose phase was read apart from it. What a claimed record says is its former owner's: it never
-/// is past.
-#[inline(always)]
-pub(crate) fn is_past<F: Family>(record: &FlowRecord<F>, phase: Phase, now: u64) -> bool {
-    phase != Phase::Claimed && now.saturating_sub(record.last_seen) > lifetime(record.protocol(), phase)
+    flow.record.is_past(flow.life.phase(), now)
 }
 
 /// What a packet of a known flow opens.
@@ -75,9 +70,10 @@ pub enum Opening {
 /// What a packet of a known flow opens.
 ///
 /// A SYN on the tuple of a connection that has ended opens another, as conntrack has it, with a choice of its own. But a
-/// RST may be forged, and a SYN after it: so in a conversation with a RST it goes to the same backend, which answers a new
-/// connection by a handshake and one that still lives by a plain acknowledgement (RFC 5961 section 4). Only a backend
-/// that gets no new connections is left, when no packet of the conversation has come for long enough.
+/// RST may be forged, and a SYN: so in a conversation it goes to the same backend, which answers a new connection by a
+/// handshake and one that still lives by a plain acknowledgement (RFC 5961 section 4). When no packet of the conversation
+/// has come for long enough, a backend is left that no longer serves, or, if a RST was seen, that gets no new connections.
+/// The SYN itself does not count as one: a client that comes again and again would keep what is gone.
 #[inline(always)]
 pub fn opening<F: Parse, N: Tables<F> + Clock>(node: &N, flow: &Flow<'_, F>, segment: &Segment<F>) -> Opening {
     if !segment.opens {
@@ -87,10 +83,18 @@ pub fn opening<F: Parse, N: Tables<F> + Clock>(node: &N, flow: &Flow<'_, F>, seg
     if phase.is_over() && segment.sequence != flow.record.opening_sequence {
         return Opening::Anew;
     }
-    if !phase.is_doubted() {
+    // Of datagrams each might open a flow.
+    if flow.record.protocol() == Protocol::Udp || phase <= Phase::Answered {
         return Opening::No;
     }
-    if is_quiet(flow.record, node.now()) && !node.is_eligible(flow.record.endpoint) {
+    let needed = if phase.is_doubted() {
+        serving::ELIGIBLE
+    } else {
+        serving::SERVING
+    };
+    // Straight to an endpoint there is no choice.
+    let is_kept = flow.record.is(flag::DIRECT) || node.is_marked(flow.record.endpoint, needed);
+    if is_quiet(flow.record, node.now()) && !is_kept {
         Opening::Anew
     } else {
         Opening::Again

@@ -10,7 +10,7 @@ use proxy_common::{
 
 use super::{records, reserve};
 use crate::{
-    node::{Inserted, Node, Route},
+    node::{Inserted, Node, Route, Tables},
     select::Endpoint,
     verdict::Verdict,
     work::{Binding, Work},
@@ -54,10 +54,35 @@ pub fn prepare_direct<F: Family>(work: &mut Work<F>) {
     };
 }
 
+/// Opens a flow for the packet in `work`, which leaves with an address of this node and a port that might be given to a
+/// client, so that it is given to none; if one has it, the flow gets another, as clients do.
+///
+/// # Errors
+///
+/// What becomes of the packet if there is no room or no port for the flow. Without room it goes on as it is.
+#[inline(always)]
+pub fn open_here<F: Family>(node: &impl Node<F>, work: &mut Work<F>) -> Result<(), Verdict> {
+    prepare_direct(work);
+    work.binding.flags |= flag::MASQUERADE;
+    work.binding.masquerade = work.segment.tuple.source;
+    claim_here(node, work)?;
+    if bind_here(node, work)? {
+        bind_port_here(node, work)?;
+        make_known(node, work);
+    }
+    Ok(())
+}
+
 /// A record for the flow.
 #[inline(never)]
 fn claim<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
-    records::claim(node, work).map_err(|reason| refused(work, reason))
+    records::claim(node, work, records::LOOKS).map_err(|reason| refused(work, reason))
+}
+
+/// The same for a flow that begins here, which may go on without: it is not looked for as far.
+#[inline(never)]
+fn claim_here<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
+    records::claim(node, work, records::NEAR).map_err(|reason| refused(work, reason))
 }
 
 /// What becomes of a packet whose flow finds no room.
@@ -116,18 +141,16 @@ fn shift<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verd
 /// one.
 #[inline(never)]
 fn bind_address<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<bool, Verdict> {
-    // A pod that is its own backend would answer itself without passing us.
-    let itself = work.binding.endpoint.peer.address == work.segment.tuple.source.address;
-    if work.binding.flags & flag::DIRECT != 0 || (!work.masquerade && !itself) {
+    let (client, backend) = (&work.segment.tuple.source.address, &work.binding.endpoint.peer.address);
+    if work.binding.flags & flag::DIRECT != 0 || !is_hidden(node, client, backend, work.masquerade) {
         return Ok(false);
     }
     match masquerade_address(node, work) {
-        Ok(Some(address)) => {
+        Ok(address) => {
             work.binding.masquerade.address = address;
             work.binding.flags |= flag::MASQUERADE;
             Ok(true)
         }
-        Ok(None) => Ok(false),
         Err(reason) => {
             reserve::forget_canonical(node, work);
             Err(give_up(node, work, reason))
@@ -138,16 +161,65 @@ fn bind_address<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<b
 /// Gives the flow a masquerade port.
 #[inline(never)]
 fn bind_port<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
-    reserve::masqueraded(node, work).map_err(|reason| {
+    reserve::masqueraded(node, work, reserve::TRIES).map_err(|reason| {
         reserve::forget_canonical(node, work);
         give_up(node, work, reason)
     })
 }
 
-/// The address that the backend sees: what the kernel would use towards it. A backend on this very node is reached
-/// without leaving it, and sees the client.
+/// Takes the canonical tuple of a flow that begins here; whether it was free: else another processor was first, and its
+/// flow is taken.
+#[inline(never)]
+fn bind_here<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<bool, Verdict> {
+    work.binding.inner_port = work.segment.tuple.source.port;
+    match reserve::canonical_of_another_connection(node, work) {
+        Inserted::Yes => Ok(true),
+        Inserted::Full => Err(give_up(node, work, Reason::FlowTableFull)),
+        Inserted::Exists => {
+            records::free(node, work.flow);
+            work.flow = node.flow(&work.key).unwrap_or(FlowRef::LEAVING);
+            Ok(false)
+        }
+    }
+}
+
+/// Gives a flow that begins here a port that nobody else has towards this backend, if its own is taken.
+#[inline(never)]
+fn bind_port_here<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Verdict> {
+    if reserve::own_port(node, work) == Inserted::Yes {
+        return Ok(());
+    }
+    reserve::masqueraded(node, work, reserve::FEW).map_err(|reason| {
+        reserve::forget_canonical(node, work);
+        records::free(node, work.flow);
+        Verdict::drop(reason)
+    })
+}
+
+/// Fills the record of a flow that begins here. It has all its keys: its requests enter nowhere.
+#[inline(never)]
+fn make_known<F: Family, N: Node<F>>(node: &N, work: &Work<F>) {
+    let at = work.flow;
+    fill(node, at, work);
+    let claimed = Life::new(at.sequence, Phase::Claimed);
+    node.exchange_life(at.index, claimed, claimed.in_phase(Phase::Opening));
+}
+
+/// Whether the backend must not see the client: it is not to, or it is the client itself and would answer without passing
+/// us. A backend at an address of this node is reached without leaving it, and sees the client in any case.
 #[inline(always)]
-fn masquerade_address<F: Family>(node: &impl Node<F>, work: &Work<F>) -> Result<Option<F::Address>, Reason> {
+pub fn is_hidden<F: Family>(
+    node: &impl Tables<F>,
+    client: &F::Address,
+    backend: &F::Address,
+    masquerade: bool,
+) -> bool {
+    (masquerade || client == backend) && node.own_address(backend).is_none()
+}
+
+/// The address that the backend sees: what the kernel would use towards it.
+#[inline(always)]
+fn masquerade_address<F: Family>(node: &impl Node<F>, work: &Work<F>) -> Result<F::Address, Reason> {
     let routed_from = node
         .device(work.interface)
         .map_or(work.interface, |device| device.routed_from);
@@ -156,9 +228,8 @@ fn masquerade_address<F: Family>(node: &impl Node<F>, work: &Work<F>) -> Result<
         &work.segment.tuple.source.address,
         &work.binding.endpoint.peer.address,
     ) {
-        Route::Local => Ok(None),
-        Route::Out(_, Some(address)) => Ok(Some(address)),
-        Route::Out(interface, None) => node.source_address(interface).ok_or(Reason::NoSourceAddress).map(Some),
+        Route::Out(_, Some(address)) => Ok(address),
+        Route::Out(interface, None) => node.source_address(interface).ok_or(Reason::NoSourceAddress),
         Route::None => Err(Reason::NoSourceAddress),
     }
 }

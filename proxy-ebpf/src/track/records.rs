@@ -4,29 +4,32 @@
 
 use proxy_common::{
     family::Family,
-    flow::{FlowKey, FlowRef, Life, flag},
+    flow::{FlowKey, FlowRecord, FlowRef, Life, flag},
+    lifetime::QUIET,
     phase::Phase,
     reason::Reason,
 };
 
-use super::{Flow, is_past};
+use super::Flow;
 use crate::{
     node::{Clock, Entropy, Tables},
     work::{Search, Work},
 };
 
 /// How many records are looked at from the hand on.
-const NEAR: u32 = 16;
+pub(super) const NEAR: u32 = 16;
 /// How many records are looked at before a new flow is refused. With nine of ten records held by established
 /// connections, six in a thousand new flows are refused where those lie together, and one in a thousand elsewhere.
-const LOOKS: u32 = NEAR + 48;
+pub(super) const LOOKS: u32 = NEAR + 48;
 
-/// How readily a record is given up while its flow is alive, by phase, and for masqueraded flows so many places on; the
-/// highest goes first. A table and no branches, for the reason that lifetimes are one.
-static LOSSES: [u8; 2 * Phase::PLACES] = losses();
+/// How readily a record is given up while its flow is alive, by phase, for masqueraded flows [`Phase::PLACES`] on, and for
+/// flows that may be over twice as many; the highest goes first. A table and no branches, for the reason that lifetimes are
+/// one.
+static LOSSES: [u8; 4 * Phase::PLACES] = losses();
 /// A conversation goes on, or the record is being filled.
 const NEVER: u8 = 0;
-/// Closed, but its masquerade port may still meet a late packet; or perhaps closed, if a RST is to be believed.
+/// Closed, but its masquerade port may still meet a late packet; or perhaps closed, if a RST is to be believed, or if no
+/// datagram of it comes: of those it takes two to make a conversation, and nobody proves to have got the answer.
 const LAST: u8 = 1;
 /// Closed, or answered and then not used: a half-open handshake, a query with its answer.
 const IDLE: u8 = 2;
@@ -35,8 +38,8 @@ const UNANSWERED: u8 = 3;
 /// The record is nobody's.
 const FREE: u8 = 4;
 
-const fn losses() -> [u8; 2 * Phase::PLACES] {
-    let mut table = [NEVER; 2 * Phase::PLACES];
+const fn losses() -> [u8; 4 * Phase::PLACES] {
+    let mut table = [NEVER; 4 * Phase::PLACES];
     let mut phase = 0;
     while phase < Phase::COUNT {
         let (plain, masqueraded) = match Phase::from_number(phase) {
@@ -46,26 +49,42 @@ const fn losses() -> [u8; 2 * Phase::PLACES] {
             Phase::ClientReset | Phase::BackendReset => (LAST, LAST),
             Phase::Claimed | Phase::Established | Phase::ClientDone | Phase::BackendDone => (NEVER, NEVER),
         };
+        let phases = Phase::PLACES;
         table[phase as usize] = plain;
-        table[phase as usize + Phase::PLACES] = masqueraded;
+        table[phase as usize + phases] = masqueraded;
+        table[phase as usize + 2 * phases] = if_over(phase, plain);
+        table[phase as usize + 3 * phases] = if_over(phase, masqueraded);
         phase += 1;
     }
     table
 }
 
-/// Finds a record for the flow in `work`: in phase `Claimed` and without keys.
+/// The same of a flow without a handshake that has been without packets for a while.
+const fn if_over(phase: u8, otherwise: u8) -> u8 {
+    if phase == Phase::Established as u8 {
+        LAST
+    } else {
+        otherwise
+    }
+}
+
+/// Finds a record for the flow in `work`, looking at so many: in phase `Claimed` and without keys.
 ///
 /// # Errors
 ///
 /// [`Reason::FlowTableFull`] if all records that were looked at are needed.
 #[inline(always)]
-pub(super) fn claim<F: Family, N: Tables<F> + Clock + Entropy>(node: &N, work: &mut Work<F>) -> Result<(), Reason> {
+pub(super) fn claim<F: Family, N: Tables<F> + Clock + Entropy>(
+    node: &N,
+    work: &mut Work<F>,
+    most: u32,
+) -> Result<(), Reason> {
     let records = node.config().map_or(0, |config| config.records);
     let now = node.now();
     let hand = node.advance_hand(1);
     work.search = Search::default();
     let mut looks = 0;
-    while looks < LOOKS {
+    while looks < most {
         let place = if looks < NEAR {
             hand + u64::from(looks)
         } else if work.search.loss == NEVER {
@@ -129,11 +148,24 @@ fn look<F: Family>(node: &impl Tables<F>, work: &mut Work<F>, index: u32, now: u
 fn loss<F: Family>(node: &impl Tables<F>, index: u32, life: Life, now: u64) -> u8 {
     let Some(record) = node.record(index) else { return NEVER };
     let phase = life.phase();
-    if is_past(record, phase, now) {
+    if record.is_past(phase, now) {
         return UNANSWERED;
     }
-    let place = phase as usize | ((record.flags as usize & flag::MASQUERADE as usize) * Phase::PLACES);
+    let is_masqueraded = record.flags as usize & flag::MASQUERADE as usize;
+    let variant = is_masqueraded | (may_be_over(record, now) << 1);
+    let place = phase as usize | (variant * Phase::PLACES);
     LOSSES[core::hint::black_box(place) % LOSSES.len()]
+}
+
+/// 1 for a flow of any protocol but TCP that has been without packets for longer than [`QUIET`], 0 for others. Reckoned
+/// and not asked, for the verifier's sake.
+#[inline(always)]
+fn may_be_over<F: Family>(record: &FlowRecord<F>, now: u64) -> usize {
+    // Of the three protocols' numbers only TCP's has the bit of 2.
+    let is_other = ((record.protocol as usize >> 1) & 1) ^ 1;
+    // Another processor's clock may be a little ahead: that is no time at all.
+    let left = QUIET.wrapping_add(record.last_seen).wrapping_sub(now);
+    is_other & (left >> 63) as usize
 }
 
 /// Makes a record the caller's, if it still is what it was.

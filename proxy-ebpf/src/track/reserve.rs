@@ -14,7 +14,9 @@ use crate::{
 };
 
 /// How many ports are tried. With half of the range in use towards one backend, one flow in 65,000 finds none.
-const TRIES: u32 = 16;
+pub(super) const TRIES: u32 = 16;
+/// How many are for what needs one only where two have met.
+pub(super) const FEW: u32 = 4;
 
 /// From one tried port to the next, in a range of `count`: so little that no port is tried twice. From one to its
 /// neighbour there would soon be long runs of taken ones, and others free elsewhere.
@@ -91,6 +93,24 @@ pub(super) fn canonical<F: Family, N: Tables<F> + Clock>(node: &N, work: &mut Wo
     }
 }
 
+/// The same for a flow that may follow another on its tuple: of one that is over it takes the place.
+#[inline(always)]
+pub(super) fn canonical_of_another_connection<F: Family, N: Tables<F> + Clock>(
+    node: &N,
+    work: &mut Work<F>,
+) -> Inserted {
+    if !ask_canonical(work) {
+        return Inserted::Exists;
+    }
+    let first = node.insert_flow(&work.key, work.flow);
+    if first != Inserted::Exists {
+        return first;
+    }
+    succeed(node, &work.key, work.flow, |holder, now| {
+        holder.life.phase().is_over() || is_expired(holder, now)
+    })
+}
+
 /// Puts the key of the canonical tuple into `work`, if its ends are two.
 #[inline(always)]
 fn ask_canonical<F: Family>(work: &mut Work<F>) -> bool {
@@ -120,13 +140,20 @@ pub(super) fn forget_masqueraded<F: Family>(node: &impl Tables<F>, work: &mut Wo
 /// [`Reason::PortsExhausted`] if no port was free, [`Reason::FlowTableFull`].
 #[inline(always)]
 pub(super) fn shifted<F: Family, N: Tables<F> + Clock + Entropy>(node: &N, work: &mut Work<F>) -> Result<(), Reason> {
-    ports(node, work, |work, port| {
+    ports(node, work, TRIES, |work, port| {
         work.binding.inner_port = port;
         ask_canonical(work)
     })
 }
 
-/// Reserves the tuple of the replies to the masquerade address that is bound.
+/// Reserves the tuple of the replies to the masquerade address and port that are bound.
+#[inline(always)]
+pub(super) fn own_port<F: Family, N: Tables<F> + Clock>(node: &N, work: &mut Work<F>) -> Inserted {
+    work.key = FlowKey::wire(&reply_tuple(work));
+    key(node, &work.key, work.flow)
+}
+
+/// Reserves the tuple of the replies to the masquerade address that is bound, with a free port among so many.
 ///
 /// # Errors
 ///
@@ -135,20 +162,22 @@ pub(super) fn shifted<F: Family, N: Tables<F> + Clock + Entropy>(node: &N, work:
 pub(super) fn masqueraded<F: Family, N: Tables<F> + Clock + Entropy>(
     node: &N,
     work: &mut Work<F>,
+    tries: u32,
 ) -> Result<(), Reason> {
-    ports(node, work, |work, port| {
+    ports(node, work, tries, |work, port| {
         work.binding.masquerade.port = port;
         work.key = FlowKey::wire(&reply_tuple(work));
         true
     })
 }
 
-/// Tries ports of the masquerade range until one is free, from a random one on. Where all of them are taken, the one is
+/// Tries so many ports of the masquerade range until one is free, from a random one on. Where all of them are taken, the one is
 /// taken whose connection has ended the longest ago.
 #[inline(always)]
 fn ports<F: Family, N: Tables<F> + Clock + Entropy>(
     node: &N,
     work: &mut Work<F>,
+    most: u32,
     ask: impl Fn(&mut Work<F>, Port) -> bool,
 ) -> Result<(), Reason> {
     let config = node.config().ok_or(Reason::PortsExhausted)?;
@@ -162,7 +191,7 @@ fn ports<F: Family, N: Tables<F> + Clock + Entropy>(
         ..Search::default()
     };
     let mut tries = 0;
-    while tries < TRIES {
+    while tries < most {
         tries += 1;
         match try_port(node, work, &ask) {
             Inserted::Yes => return Ok(()),

@@ -3,6 +3,7 @@
 use proxy_common::{net::Protocol, reason::Reason};
 use proxy_ebpf::testing::{
     fixture::{FIRST_PORT, Fixture, POD_PORT, UPLINK, service},
+    machine::Way,
     packet::{answer, data, opening, tcp},
     who::{
         TestFamily,
@@ -10,7 +11,7 @@ use proxy_ebpf::testing::{
     },
 };
 
-use super::row::{Row, row};
+use super::row::{Expected, Row, row};
 
 pub(super) fn rows<F: TestFamily>() -> Vec<Row<F>> {
     vec![
@@ -21,6 +22,12 @@ pub(super) fn rows<F: TestFamily>() -> Vec<Row<F>> {
         two_services(Protocol::Sctp),
         same_backend_masqueraded(),
         no_port_left(),
+        a_port_of_the_node(),
+        somebody_elses_masquerade(Protocol::Tcp),
+        somebody_elses_masquerade(Protocol::Udp),
+        somebody_elses_masquerade_comes_later(),
+        somebody_elses_masquerade_finds_no_port(),
+        what_else_the_node_sends(),
         a_service_that_is_its_backend(),
     ]
 }
@@ -163,6 +170,116 @@ fn no_port_left<F: TestFamily>() -> Row<F> {
         tcp::<F>((Pod(3), 4000), (ClusterIp(1), 80)).syn(),
         tcp::<F>((Pod(3), 4000), backend).syn(),
     )
+}
+
+fn a_port_of_the_node<F: TestFamily>() -> Row<F> {
+    let everywhere = service(Protocol::Tcp).everywhere(1, 80, 30080).far(FarPod(1), 8080);
+    let fixture = Fixture::<F>::default()
+        .with(everywhere)
+        .config(|config| config.masquerade_count = 2)
+        .busy_port(FIRST_PORT);
+    let (client, backend, seen) = ((Pod(2), 4000), (FarPod(1), 8080), (Node, FIRST_PORT + 1));
+    row("a port that the node uses itself is given to no client", &fixture)
+        .enters_as(
+            POD_PORT,
+            tcp::<F>(client, (Balancer(1), 80)).syn(),
+            tcp::<F>(client, backend).syn(),
+        )
+        .leaves_as(UPLINK, tcp::<F>(client, backend).syn(), tcp::<F>(seen, backend).syn())
+}
+
+/// A CNI that masquerades by ports of its own choice takes one of ours.
+fn somebody_elses_masquerade<F: TestFamily>(protocol: Protocol) -> Row<F> {
+    let fixture = Fixture::<F>::default()
+        .with(service(protocol).everywhere(1, 80, 30080).far(FarPod(1), 8080))
+        .config(|config| config.masquerade_count = 2);
+    let (theirs, ours) = ((Node, FIRST_PORT), (Node, FIRST_PORT + 1));
+    let (backend, client, balancer) = ((FarPod(1), 8080), (Pod(2), 4000), (Balancer(1), 80));
+    let inner = opening::<F>(protocol, client, backend);
+    row(
+        &format!("a port that a CNI masquerades with is given to no client, {protocol:?}"),
+        &fixture,
+    )
+    .leaves(UPLINK, opening::<F>(protocol, theirs, backend), Reason::Direct)
+    .enters_as(POD_PORT, opening::<F>(protocol, client, balancer), inner.clone())
+    .leaves_as(UPLINK, inner, opening::<F>(protocol, ours, backend))
+    .enters(UPLINK, answer::<F>(protocol, backend, theirs), Reason::Direct)
+    .leaves(UPLINK, data::<F>(protocol, theirs, backend), Reason::Direct)
+    .enters_as(
+        UPLINK,
+        answer::<F>(protocol, backend, ours),
+        answer::<F>(protocol, backend, client),
+    )
+}
+
+fn somebody_elses_masquerade_comes_later<F: TestFamily>() -> Row<F> {
+    let fixture = Fixture::<F>::default()
+        .with(service(Protocol::Tcp).everywhere(1, 80, 30080).far(FarPod(1), 8080))
+        .config(|config| config.masquerade_count = 2);
+    let (first, second) = ((Node, FIRST_PORT), (Node, FIRST_PORT + 1));
+    let (backend, client, balancer) = ((FarPod(1), 8080), (Pod(2), 4000), (Balancer(1), 80));
+    row(
+        "what a CNI masquerades with a client's port leaves by another",
+        &fixture,
+    )
+    .leaves(UPLINK, tcp::<F>(first, backend).syn(), Reason::Direct)
+    .enters_as(
+        POD_PORT,
+        tcp::<F>(client, balancer).syn(),
+        tcp::<F>(client, backend).syn(),
+    )
+    .leaves_as(UPLINK, tcp::<F>(client, backend).syn(), tcp::<F>(second, backend).syn())
+    // Its port is free again: the one that is left for the next.
+    .enters(UPLINK, tcp::<F>(backend, first).rst(), Reason::Direct)
+    .leaves_as(UPLINK, tcp::<F>(second, backend).syn(), tcp::<F>(first, backend).syn())
+    .enters_as(
+        UPLINK,
+        tcp::<F>(backend, first).syn_ack(),
+        tcp::<F>(backend, second).syn_ack(),
+    )
+    .enters_as(
+        UPLINK,
+        tcp::<F>(backend, second).syn_ack(),
+        tcp::<F>(backend, client).syn_ack(),
+    )
+    .leaves_as(UPLINK, tcp::<F>(second, backend), tcp::<F>(first, backend))
+    .leaves_as(UPLINK, tcp::<F>(client, backend), tcp::<F>(second, backend))
+}
+
+fn somebody_elses_masquerade_finds_no_port<F: TestFamily>() -> Row<F> {
+    let everywhere = service(Protocol::Tcp).everywhere(1, 80, 30080).far(FarPod(1), 8080);
+    let fixture = Fixture::<F>::default().with(everywhere).one_port();
+    let (seen, backend, client) = ((Node, FIRST_PORT), (FarPod(1), 8080), (Pod(2), 4000));
+    row("without a free port what a CNI masquerades is dropped", &fixture)
+        .enters_as(
+            POD_PORT,
+            tcp::<F>(client, (Balancer(1), 80)).syn(),
+            tcp::<F>(client, backend).syn(),
+        )
+        .step(
+            Way::Out(UPLINK),
+            tcp::<F>(seen, backend).syn(),
+            Expected::Drops(Reason::PortsExhausted),
+        )
+        .enters_as(
+            UPLINK,
+            tcp::<F>(backend, seen).syn_ack(),
+            tcp::<F>(backend, client).syn_ack(),
+        )
+}
+
+fn what_else_the_node_sends<F: TestFamily>() -> Row<F> {
+    let fixture = Fixture::<F>::default()
+        .with(service(Protocol::Tcp).everywhere(1, 80, 30080).far(FarPod(1), 8080))
+        .one_port();
+    let (backend, no_backend) = ((FarPod(1), 8080), (FarPod(1), 8081));
+    let (port, other_port) = ((Node, FIRST_PORT), (Node, FIRST_PORT + 1));
+    row("nothing is remembered of what cannot meet a client's port", &fixture)
+        .leaves(UPLINK, tcp::<F>(other_port, backend).syn(), Reason::NoFlow)
+        .leaves(UPLINK, tcp::<F>(port, no_backend).syn(), Reason::NoFlow)
+        .leaves(UPLINK, tcp::<F>((Pod(2), FIRST_PORT), backend).syn(), Reason::NoFlow)
+        .leaves(UPLINK, tcp::<F>(port, backend), Reason::NoFlow)
+        .enters(UPLINK, tcp::<F>(backend, port).syn_ack(), Reason::NoFlow)
 }
 
 fn a_service_that_is_its_backend<F: TestFamily>() -> Row<F> {

@@ -217,6 +217,8 @@ fn no_errors<F: TestFamily>() -> Vec<Row<F>> {
         &echo::<F>(Pod(7), FarPod(7)).packet(),
     );
     let pieces = unrelated.fragments(24);
+    let about = talk.request::<F>(talk.client, BACKEND).packet();
+    let astray = icmp_error::<F>(Router, Pod(7), Complaint::PortUnreachable, &about);
     vec![
         row("a ping passes, to a service too", &talk.fixture::<F>())
             .enters(POD_PORT, echo::<F>(Pod(2), VIP.0), Reason::IcmpQuery)
@@ -229,6 +231,8 @@ fn no_errors<F: TestFamily>() -> Vec<Row<F>> {
             &talk.fixture::<F>(),
         )
         .enters(UPLINK, junk, Reason::IcmpUnrelated),
+        talk.begun("a complaint that goes to another than it is about passes")
+            .leaves(talk.interface, astray, Reason::IcmpUnrelated),
         row("a complaint about a ping passes", &talk.fixture::<F>()).enters(UPLINK, other, Reason::IcmpUnrelated),
         row("a complaint in pieces passes", &talk.fixture::<F>())
             .enters(UPLINK, &pieces[0], Reason::IcmpUnrelated)

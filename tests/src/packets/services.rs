@@ -151,6 +151,8 @@ fn external_addresses<F: TestFamily>(protocol: Protocol) -> Vec<Row<F>> {
     let local = Fixture::<F>::default().with(local.near(near.0, near.1));
     let far_only = everywhere(protocol).policy(policy::EXTERNAL_LOCAL).far(far.0, far.1);
     let far_only = Fixture::<F>::default().with(far_only);
+    let hinted = everywhere(protocol).policy(policy::EXTERNAL_LOCAL);
+    let hinted = Fixture::<F>::default().with(hinted.near_only(near.0, near.1).far(far.0, far.1));
     let strict = everywhere(protocol).policy(policy::EXTERNAL_LOCAL | policy::NO_EXCEPTIONS);
     let strict = Fixture::<F>::default().with(strict.near(near.0, near.1).far(far.0, far.1));
     let mut rows = Vec::new();
@@ -184,6 +186,17 @@ fn external_addresses<F: TestFamily>(protocol: Protocol) -> Vec<Row<F>> {
             near,
             OUTSIDER.end,
         ));
+        let name = named("policy Local takes an endpoint that hints leave to others");
+        rows.push(conversation(
+            row(&name, &hinted),
+            protocol,
+            OUTSIDER,
+            dialled,
+            near,
+            OUTSIDER.end,
+        ));
+        let name = named("policy Local with hints leaves the cluster's endpoints to a pod");
+        rows.push(conversation(row(&name, &hinted), protocol, POD, dialled, far, POD.end));
         let name = named("policy Local without exceptions keeps a pod to this node");
         rows.push(conversation(row(&name, &strict), protocol, POD, dialled, near, POD.end));
         let name = named("policy Local lets a pod go to other nodes as itself");

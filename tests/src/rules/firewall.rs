@@ -89,20 +89,52 @@ table inet cni {
 COMMIT",
 };
 
+/// A CNI that masquerades all of it with one port.
+#[derive(Clone, Copy, Debug)]
+pub struct MasqueradeWith(pub u16);
+
+impl Rules for MasqueradeWith {
+    fn nftables(&self) -> String {
+        let port = self.0;
+        format!(
+            "table inet cni {{
+  chain postrouting {{
+    type nat hook postrouting priority srcnat; policy accept;
+    meta l4proto {{ tcp, udp }} ip saddr 10.244.0.0/16 ip daddr != 10.244.0.0/16 masquerade to :{port}
+    meta l4proto {{ tcp, udp }} ip6 saddr fd00:10:244::/48 ip6 daddr != fd00:10:244::/48 masquerade to :{port}
+  }}
+}}"
+        )
+    }
+
+    fn iptables(&self, ip: Ip) -> String {
+        let pods = pods(ip);
+        let rule = |protocol| {
+            let port = self.0;
+            format!("-A POSTROUTING -s {pods} ! -d {pods} -p {protocol} -j MASQUERADE --to-ports {port}\n")
+        };
+        format!("*nat\n{}{}COMMIT\n", rule("tcp"), rule("udp"))
+    }
+}
+
+/// The pods' networks.
+const fn pods(ip: Ip) -> &'static str {
+    match ip {
+        Ip::V4 => "10.244.0.0/16",
+        Ip::V6 => "fd00:10:244::/48",
+    }
+}
+
 impl Rules for Words {
     fn nftables(&self) -> String {
         self.nftables.to_owned()
     }
 
     fn iptables(&self, ip: Ip) -> String {
-        let pods = match ip {
-            Ip::V4 => "10.244.0.0/16",
-            Ip::V6 => "fd00:10:244::/48",
-        };
         let lines = self.iptables.lines().filter_map(|line| match line.strip_prefix("v6 ") {
             Some(line) => (ip == Ip::V6).then_some(line),
             None => Some(line),
         });
-        lines.map(|line| line.replace("PODS", pods) + "\n").collect()
+        lines.map(|line| line.replace("PODS", pods(ip)) + "\n").collect()
     }
 }

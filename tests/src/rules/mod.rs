@@ -11,7 +11,7 @@ use crate::cluster::Place;
 use crate::plan::Ip;
 use crate::tool;
 
-pub use firewall::{FIREWALL, MASQUERADE, NO_INVALID, NOTHING_FORWARDED, Words};
+pub use firewall::{FIREWALL, MASQUERADE, MasqueradeWith, NO_INVALID, NOTHING_FORWARDED, Words};
 pub use host_port::HostPort;
 pub use name_cache::NameCache;
 pub use policy::{Policy, Side};

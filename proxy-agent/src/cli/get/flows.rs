@@ -6,7 +6,6 @@ use nix::time::{ClockId, clock_gettime};
 use proxy_common::{
     family::{Family, V4, V6},
     flow::{FlowRecord, flag},
-    lifetime::lifetime,
     net::{Address as _, Peer},
     phase::Phase,
     schema::{self, MapSpec},
@@ -61,8 +60,8 @@ pub fn count(pins: &Pins) -> Result<usize, Error> {
 fn live<F: Family>(pins: &Pins, spec: &MapSpec, now: u64) -> Result<Vec<FlowRecord<F>>, TableError> {
     let records = KernelArray::<FlowRecord<F>>::open(&pins.maps(), spec)?.entries()?;
     let is_live = |record: &FlowRecord<F>| {
-        let age = now.saturating_sub(record.last_seen);
-        record.life.is_live() && age < lifetime(record.protocol(), record.life.phase())
+        let phase = record.life.phase();
+        record.life.is_live() && phase != Phase::Claimed && !record.is_past(phase, now)
     };
     Ok(records.into_iter().map(|(_, record)| record).filter(is_live).collect())
 }

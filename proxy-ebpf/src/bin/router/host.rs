@@ -77,9 +77,6 @@ macro_rules! routes {
                 source: &<$family as Family>::Address,
                 destination: &<$family as Family>::Address,
             ) -> Route<$family> {
-                if Tables::<$family>::own_address(self, destination).is_some() {
-                    return Route::Local;
-                }
                 let with_source =
                     Tables::<$family>::config(self).is_some_and(|config| config.flags & node_flag::FIB_SOURCE != 0);
                 // SAFETY: a plain struct of the kernel's interface, for which zeroes are a value.

@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 use proxy_common::{
     block::{Cell, FlipWord},
-    endpoint::{EndpointState, NO_ENDPOINT, serving},
+    endpoint::{EndpointState, NO_ENDPOINT},
     explain::Explanation,
     family::{Family, V4, V6},
     flow::{FlowKey, FlowRecord, FlowRef, Life},
@@ -105,10 +105,10 @@ macro_rules! state {
     };
 }
 
-/// Whether an endpoint may still be chosen.
+/// Whether an endpoint has a mark.
 #[inline(always)]
-pub(crate) fn is_eligible(endpoint: u32) -> bool {
-    state!(endpoint, flags).is_some_and(|flags| flags.load() & serving::ELIGIBLE != 0)
+pub(crate) fn is_marked(endpoint: u32, mark: u64) -> bool {
+    state!(endpoint, flags).is_some_and(|flags| flags.load() & mark != 0)
 }
 
 /// A reference as the word that it is in a map.
@@ -331,8 +331,8 @@ macro_rules! tables {
             }
 
             #[inline(always)]
-            fn is_eligible(&self, endpoint: u32) -> bool {
-                is_eligible(endpoint)
+            fn is_marked(&self, endpoint: u32, mark: u64) -> bool {
+                is_marked(endpoint, mark)
             }
 
             #[inline(always)]

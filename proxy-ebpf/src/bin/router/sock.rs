@@ -10,7 +10,7 @@ use proxy_common::{
 };
 use proxy_ebpf::socket::Socket;
 
-use crate::maps::{self, COVERED, SOCKETS_V4, SOCKETS_V6};
+use crate::maps::{COVERED, SOCKETS_V4, SOCKETS_V6};
 
 /// The first twelve bytes of an IPv4 address in an IPv6 socket (RFC 4291 section 2.5.5.2).
 const MAPPED: [u32; 3] = [0, 0, 0xffff_u32.to_be()];
@@ -156,11 +156,6 @@ macro_rules! socket {
                         *place = *peer;
                     }
                 }
-            }
-
-            #[inline(always)]
-            fn is_eligible(&self, endpoint: u32) -> bool {
-                maps::is_eligible(endpoint)
             }
         }
     };
