@@ -11,8 +11,8 @@ use proxy_common::{
 
 use crate::{
     address,
-    apply::key::SocketKey,
     desired::{DesiredEndpoint, DesiredService, Views},
+    key::SocketKey,
 };
 
 /// What the maps hold for one service.

@@ -12,6 +12,8 @@ pub mod apply;
 pub mod datapath;
 pub mod host;
 pub mod address;
+pub mod key;
+mod hash;
 pub mod health;
 pub mod error;
 #[cfg(test)]

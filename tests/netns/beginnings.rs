@@ -66,6 +66,10 @@ fn refuses(world: &World, line: &str, parts: &[&str]) -> Result<()> {
     "setpriv --bounding-set=-bpf,-sys_admin --inh-caps=-all $FAIRLEAD run --manifests $MANIFESTS --state $STATE",
     &["CAP_BPF", "missing", "run as root"]
 )]
+#[case::no_cap_sys_admin(
+    "setpriv --bounding-set=-sys_admin --inh-caps=-all $FAIRLEAD run --manifests $MANIFESTS --state $STATE",
+    &["CAP_SYS_ADMIN", "missing", "run as root"]
+)]
 #[case::no_cap_net_admin(
     "setpriv --bounding-set=-net_admin --inh-caps=-all $FAIRLEAD run --manifests $MANIFESTS --state $STATE",
     &["CAP_NET_ADMIN", "missing", "run as root"]
@@ -120,13 +124,16 @@ fn a_second_agent_on_the_same_pins_cannot_begin() -> Result<()> {
 
 /// As few capabilities as a container may have, and no more than the answer above asks for.
 #[test]
-fn three_capabilities_are_enough() -> Result<()> {
+fn four_capabilities_are_enough() -> Result<()> {
     let world = World::one_node().build()?;
     Folder::of(&world)?;
     let node = world.node(0);
     let mut command = node.command("setpriv")?;
     command
-        .args(["--bounding-set=-all,+net_admin,+bpf,+perfmon", "--inh-caps=-all"])
+        .args([
+            "--bounding-set=-all,+net_admin,+bpf,+perfmon,+sys_admin",
+            "--inh-caps=-all",
+        ])
         .arg(binary()?)
         .args(["run", "--node-name", node.label(), "--manifests"])
         .arg(node.manifests_dir())

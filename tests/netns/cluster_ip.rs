@@ -1,13 +1,13 @@
 //! Cluster addresses, from pods and from nodes.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use rstest::rstest;
 use serde_json::json;
 use tests::agent::SocketLb;
 use tests::cluster::{Between, PodNetwork, Uplink, World};
 use tests::manifests::{Backend, Service};
 use tests::peer::{Transport, Why};
-use tests::plan::{Ip, cluster_ip};
+use tests::plan::{Ip, cluster_ip, in_pod_network};
 use tests::programmed::{Programmed, TARGET, sees, sees_the_client, serve_everywhere, spreads_over};
 
 use crate::{is_refused, refused, two_nodes};
@@ -66,6 +66,26 @@ fn a_node_reaches_every_endpoint(
     let to = cluster_ip(10).at(ip, PORT);
     for transport in [Transport::Tcp, Transport::Udp, Transport::UdpUnconnected] {
         spreads_over(&["pod-a-1", "pod-b-0", "pod-b-1"], node, transport, to, sees(node))?;
+    }
+    Ok(())
+}
+
+/// The node's sockets are connected to endpoints, before an address of their own is chosen.
+#[rstest]
+fn an_endpoint_sees_the_address_that_the_node_has_towards_it(#[values(Ip::V4, Ip::V6)] ip: Ip) -> Result<()> {
+    let world = World::two_nodes().pods(2).build()?;
+    serve_everywhere(&world)?;
+    let service = web(&world);
+    let programmed = Programmed::start(world, SocketLb::Host, &[service])?;
+    let node = programmed.world.node(0);
+    for transport in [Transport::Tcp, Transport::Udp] {
+        let to = cluster_ip(10).at(ip, PORT);
+        spreads_over(&["pod-a-1", "pod-b-0", "pod-b-1"], node, transport, to, |opened| {
+            let is_local = opened.server.starts_with("pod-a");
+            let own = if is_local { in_pod_network(0, 1) } else { node.address() };
+            ensure!(opened.seen.ip() == own.of(ip), "{} sees {}", opened.server, opened.seen);
+            Ok(())
+        })?;
     }
     Ok(())
 }

@@ -10,6 +10,8 @@ use tests::peer::Transport;
 use tests::plan::{Dual, Ip, cluster_ip, load_balancer, outside};
 use tests::programmed::{Programmed, TARGET, sees, sees_the_client, serve_at, serve_everywhere, spreads_over};
 
+use crate::is_refused;
+
 const PORT: u16 = 80;
 const ALL: [&str; 4] = ["pod-a-0", "pod-a-1", "pod-b-0", "pod-b-1"];
 
@@ -45,6 +47,22 @@ fn the_outside_reaches_every_endpoint(
         for transport in [Transport::Tcp, Transport::Udp] {
             spreads_over(&ALL, &programmed.world.client, transport, to, sees(node))?;
         }
+    }
+    Ok(())
+}
+
+/// In mode iptables of kube-proxy what the node itself sends goes on to the load balancer.
+#[rstest]
+fn without_endpoints_the_node_itself_is_refused_too(
+    #[values("nftables", "iptables")] mode: &str,
+    #[values(Ip::V4, Ip::V6)] ip: Ip,
+) -> Result<()> {
+    let world = World::one_node().build()?;
+    let service = web(&world);
+    let mode = format!("--proxy-mode={mode}");
+    let programmed = Programmed::start_with(world, SocketLb::Host, &[service], &[&mode])?;
+    for number in ADDRESSES {
+        is_refused(programmed.world.node(0), load_balancer(number).at(ip, PORT))?;
     }
     Ok(())
 }

@@ -131,6 +131,45 @@ fn the_local_policy_drops_where_no_endpoint_is(#[values(Ip::V4, Ip::V6)] ip: Ip)
     Ok(())
 }
 
+/// Who is inside is not kept to this node's endpoints; the node itself is seen as the node.
+#[rstest]
+fn the_local_policy_lets_pods_and_the_node_go_elsewhere(#[values(Ip::V4, Ip::V6)] ip: Ip) -> Result<()> {
+    let world = World::two_nodes().pods(1).build()?;
+    serve_everywhere(&world)?;
+    let mut service = web(&world).field("externalTrafficPolicy", json!("Local"));
+    service.backends.remove(0);
+    let flags = ["--cluster-cidr=10.244.0.0/16,fd00:10:244::/48"];
+    let programmed = Programmed::start_with(world, SocketLb::Host, &[service], &flags)?;
+    let (pod, node) = (programmed.world.pod(0, 0), programmed.world.node(0));
+    let to = node.address().at(ip, NODE_PORT);
+    for transport in [Transport::Tcp, Transport::Udp] {
+        spreads_over(&["pod-b-0"], pod, transport, to, sees_the_client)?;
+        spreads_over(&["pod-b-0"], node, transport, to, sees(node))?;
+    }
+    Ok(())
+}
+
+/// Kube-proxy's mode iptables drops there what is for a service of the policy Local without an endpoint on this node.
+#[rstest]
+fn where_no_node_ports_are_taken_the_host_answers(
+    #[values("nftables", "iptables")] mode: &str,
+    #[values("Cluster", "Local")] policy: &str,
+    #[values(Ip::V4, Ip::V6)] ip: Ip,
+) -> Result<()> {
+    let world = World::two_nodes().pods(1).build()?;
+    serve_everywhere(&world)?;
+    let mut service = web(&world).field("externalTrafficPolicy", json!(policy));
+    service.backends.remove(0);
+    let mode = format!("--proxy-mode={mode}");
+    let flags = [&mode, "--nodeport-addresses=192.0.2.0/24,2001:db8:ffff::/48"];
+    let programmed = Programmed::start_with(world, SocketLb::Host, &[service], &flags)?;
+    let node = programmed.world.node(0);
+    for from in [&programmed.world.client, node] {
+        is_refused(from, node.address().at(ip, NODE_PORT))?;
+    }
+    Ok(())
+}
+
 #[rstest]
 fn a_node_port_without_endpoints_refuses(#[values(Ip::V4, Ip::V6)] ip: Ip) -> Result<()> {
     let world = World::one_node().build()?;

@@ -10,10 +10,11 @@ use proxy_common::{
     net::{Ip6, Port, Protocol},
 };
 
-use super::{arena::Run, grace::Ticket, key::SocketKey, maps::ServiceMaps, names};
+use super::{arena::Run, grace::Ticket, maps::ServiceMaps, names};
 use crate::{
     desired::ServicePortId,
     diff::{Published, PublishedEndpoint},
+    key::SocketKey,
 };
 
 /// Services and endpoints by number.
@@ -143,12 +144,6 @@ impl Actual {
         (0..)
             .zip(&self.services)
             .filter_map(|(number, slot)| Some((number, slot.as_deref()?)))
-    }
-
-    /// How many services there are.
-    #[must_use]
-    pub fn service_count(&self) -> usize {
-        self.index.len()
     }
 
     /// Gives a number to a service.

@@ -16,12 +16,12 @@ use proxy_common::{
 use super::{
     actual::{Actual, EndpointSlot, ServiceSlot},
     arena::{Arena, Run},
-    key::SocketKey,
     map::TableError,
     maps::ServiceMaps,
     names,
     numbers::Numbers,
 };
+use crate::key::SocketKey;
 
 /// What the maps hold, and what of it contradicts itself.
 pub struct Adopted {

@@ -10,10 +10,10 @@ use proxy_common::{
 };
 
 use super::{
-    key::SocketKey,
     map::{Table, TableError, Words},
     networks::Networks,
 };
+use crate::key::SocketKey;
 
 /// A map of each family with the same values.
 pub struct Dual<V> {

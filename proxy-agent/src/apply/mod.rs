@@ -5,7 +5,6 @@
 //! addresses are taken away; services that go are emptied. After a grace period old endpoints lose their marks, and
 //! numbers and cells become free.
 
-pub mod key;
 pub mod map;
 pub mod mapped;
 pub mod memory;
@@ -33,6 +32,8 @@ use std::{
     net::IpAddr,
 };
 
+use ipnet::IpNet;
+
 use self::{
     actual::Actual,
     adopt::{Adopted, Finding},
@@ -59,6 +60,8 @@ pub struct Applier {
     lingering: BTreeSet<u32>,
     /// Addresses that are, or are no longer, services', and could not be written so far.
     owed: BTreeMap<IpAddr, bool>,
+    /// The networks in which packets that no service answers shall be dropped, if that is still to be written.
+    refused: Option<BTreeSet<IpNet>>,
     complete: bool,
 }
 
@@ -145,6 +148,7 @@ impl Applier {
             retired: VecDeque::new(),
             lingering,
             owed: BTreeMap::new(),
+            refused: None,
             complete: false,
         };
         for finding in &findings {
@@ -202,11 +206,18 @@ impl Applier {
         result
     }
 
-    /// The networks that services get their addresses from.
+    /// The networks that services get their addresses from. Before all services are there nothing is dropped in them that
+    /// was not before: one that is still to come may be answered by somebody else.
     fn write_service_networks(&mut self, changes: &Changes, first_complete: bool) -> Result<(), TableError> {
-        let networks = &mut self.maps.networks;
         if let Some(node) = &changes.node {
-            networks.set_service_networks(&node.refused_networks().collect())?;
+            self.refused = Some(node.refused_networks().collect());
+        }
+        if !self.complete {
+            return Ok(());
+        }
+        let networks = &mut self.maps.networks;
+        if let Some(refused) = self.refused.take() {
+            networks.set_service_networks(&refused)?;
         }
         if first_complete {
             networks.forget_unnamed()?;

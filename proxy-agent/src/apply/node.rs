@@ -251,11 +251,7 @@ fn family<F: Family>(
     ports: &MasqueradePorts,
 ) -> FamilyContents<F> {
     let rule = node.node_ports(F::KIND);
-    let own = facts
-        .addresses
-        .iter()
-        .filter(|known| !known.is_tentative())
-        .map(|known| known.address);
+    let own = facts.local_addresses().into_iter();
     let addresses = own.filter(|own| address::family(*own) == F::KIND).map(|own| {
         let flags = if rule.accepts(own) { address_flag::NODE_PORTS } else { 0 };
         (narrow::<F>(own), flags)

@@ -13,13 +13,13 @@ use proxy_common::{
 use super::{
     Applier, ApplyError, Report,
     actual::{EndpointSlot, ServiceSlot},
-    key::SocketKey,
     map::TableError,
     retire::Retired,
 };
 use crate::{
     desired::{DesiredService, ServicePortId},
     diff::{LEAVING, MarkChange, NewBlock, diff, frontends},
+    key::SocketKey,
 };
 
 /// What a pass has to do beside publishing sets.

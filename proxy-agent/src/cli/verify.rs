@@ -15,7 +15,6 @@ use crate::{
     agent::snapshot,
     apply::{
         actual::ServiceSlot,
-        key::SocketKey,
         node::{NodeTables, contents, live_machine},
     },
     datapath::Pins,
@@ -23,6 +22,7 @@ use crate::{
     diff::{Plan, diff},
     error::Error,
     host::{HostFacts, watch},
+    key::SocketKey,
     settings::{NodeSettings, Source},
 };
 

@@ -7,7 +7,9 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-/// Removes kube-proxy's nftables tables and its chains in every iptables there is, and says what was done.
+use crate::host::KUBE_IPVS;
+
+/// Removes kube-proxy's nftables tables, its chains in every iptables there is and its device, and says what was done.
 ///
 /// # Errors
 /// If a tool is there and fails.
@@ -24,6 +26,10 @@ pub fn remove() -> anyhow::Result<Vec<String>> {
         if let Some(count) = clean_iptables(variant)? {
             done.push(format!("{variant}: {count} chains of kube-proxy removed"));
         }
+    }
+    if output("ip", &["link", "show", "dev", KUBE_IPVS])?.is_some_and(|shown| shown.success) {
+        expect("ip", &["link", "delete", "dev", KUBE_IPVS])?;
+        done.push(format!("device {KUBE_IPVS} removed"));
     }
     if done.is_empty() {
         done.push("kube-proxy has left nothing here".to_owned());

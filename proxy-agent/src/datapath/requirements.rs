@@ -108,7 +108,8 @@ const OLDEST: KernelVersion = KernelVersion::new(6, 1, 0);
 /// # Errors
 /// The first thing that is missing.
 pub fn check(state: &Path) -> Result<(), HostError> {
-    check_kernel()?;
+    capabilities(true)?;
+    kernel()?;
     bpffs(state)
 }
 
@@ -117,12 +118,13 @@ pub fn check(state: &Path) -> Result<(), HostError> {
 /// # Errors
 /// The first thing that is missing.
 pub fn check_kernel() -> Result<(), HostError> {
-    capabilities()?;
+    capabilities(false)?;
     kernel()
 }
 
-/// `CAP_SYS_ADMIN` stands for `CAP_BPF` and `CAP_PERFMON` where it is there.
-fn capabilities() -> Result<(), HostError> {
+/// Those for programs, maps and devices, and for an agent the one for looking into pods' namespaces, which stands for
+/// `CAP_BPF` and `CAP_PERFMON` where it is there.
+fn capabilities(of_an_agent: bool) -> Result<(), HostError> {
     const NET_ADMIN: u32 = 12;
     const SYS_ADMIN: u32 = 21;
     const PERFMON: u32 = 38;
@@ -132,6 +134,9 @@ fn capabilities() -> Result<(), HostError> {
     let mut missing = Vec::new();
     if !has(NET_ADMIN) {
         missing.push("CAP_NET_ADMIN");
+    }
+    if of_an_agent && !has(SYS_ADMIN) {
+        missing.push("CAP_SYS_ADMIN");
     }
     if !has(SYS_ADMIN) && !has(BPF) {
         missing.push("CAP_BPF");

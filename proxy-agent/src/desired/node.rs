@@ -146,7 +146,7 @@ pub(super) fn desired(settings: &NodeSettings, facts: &NodeFacts, service_networ
 }
 
 /// The configured address before the object's of the same family (B-132).
-fn primary_addresses(settings: &NodeSettings, facts: &NodeFacts) -> BTreeSet<IpAddr> {
+pub(super) fn primary_addresses(settings: &NodeSettings, facts: &NodeFacts) -> BTreeSet<IpAddr> {
     let configured = settings.bind_address;
     let others = facts.addresses.iter().copied();
     let others = others.filter(|address| configured.is_none_or(|configured| family(configured) != family(*address)));

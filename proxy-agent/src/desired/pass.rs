@@ -26,6 +26,8 @@ pub struct Desired {
     node_addresses: BTreeSet<IpAddr>,
     /// Services whose own objects are as they were and that are looked at again all the same.
     again: HashSet<ObjectName>,
+    /// What could not be written of services that may be gone by now.
+    undone: Vec<ServicePortId>,
     node_again: bool,
     /// Services of the first state that have not been handed over; `None`: the first pass is still to come.
     backlog: Option<Vec<ObjectName>>,
@@ -44,13 +46,14 @@ impl Desired {
             claims: Claims::default(),
             node_addresses: BTreeSet::new(),
             again: HashSet::new(),
+            undone: Vec::new(),
             node_again: true,
             backlog: None,
         }
     }
 
     /// The addresses of the host's network namespace, each time they change. A ClusterIP that is one of them is left to
-    /// the node, and one in a source range lets the node use the service. Returns whether any Service is concerned.
+    /// the node, and one in a source range may let the node use the service. Returns whether any Service is concerned.
     pub fn set_node_addresses(&mut self, addresses: BTreeSet<IpAddr>, model: &Model) -> bool {
         let moved: HashSet<IpAddr> = self.node_addresses.symmetric_difference(&addresses).copied().collect();
         if moved.is_empty() {
@@ -72,6 +75,7 @@ impl Desired {
             namespace: Arc::clone(&id.namespace),
             name: Arc::clone(&id.name),
         });
+        self.undone.push(id.clone());
     }
 
     /// Hands the node's facts over again in the next pass.
@@ -82,7 +86,7 @@ impl Desired {
     /// What may have to change since the last pass, or the next part of the first state.
     pub fn pass(&mut self, model: &Model, touched: Touched, refusals: &mut Refusals) -> Changes {
         let mut affected = std::mem::take(&mut self.again);
-        let mut services = BTreeMap::new();
+        let mut services: BTreeMap<_, _> = self.undone.drain(..).map(|id| (id, None)).collect();
         if let Some(backlog) = &mut self.backlog {
             affected.extend(backlog.split_off(backlog.len().saturating_sub(PART)));
         } else {
@@ -90,6 +94,10 @@ impl Desired {
         }
         if touched.zone {
             affected.extend(model.services().map(|spec| spec.name.clone()));
+        } else if touched.node {
+            // One of its addresses in a source range lets the node use the service.
+            let limited = model.services().filter(|spec| !spec.source_ranges.is_empty());
+            affected.extend(limited.map(|spec| spec.name.clone()));
         }
         for (name, old) in &touched.services {
             self.claims.replace(old.as_ref(), model.service(name), &mut affected);
@@ -174,9 +182,10 @@ impl Desired {
         } else {
             0
         };
+        let of_ranges = ranges::flags(&source_ranges, &self.settings, model.node(), &self.node_addresses);
         DesiredService {
             frontends: frontends(spec, port, family, &self.claims, &self.node_addresses, found),
-            flags: spec.policies | any_endpoint | exceptions | ranges::flags(&source_ranges, &self.node_addresses),
+            flags: spec.policies | any_endpoint | exceptions | of_ranges,
             source_ranges,
             affinity_seconds: spec.affinity_seconds,
             endpoints,

@@ -5,8 +5,12 @@ use std::{collections::BTreeSet, net::IpAddr};
 use ipnet::IpNet;
 use proxy_common::{block::policy, family::FamilyKind};
 
-use super::ProxyMode;
-use crate::{address::family, model::ServiceSpec};
+use super::{ProxyMode, node};
+use crate::{
+    address::family,
+    model::{NodeFacts, ServiceSpec},
+    settings::NodeSettings,
+};
 
 /// The networks that may, of a family; none: everybody may. Only packets to a load balancer's address are asked.
 ///
@@ -20,14 +24,22 @@ pub(super) fn source_ranges(spec: &ServiceSpec, wanted: FamilyKind, mode: ProxyM
         .collect()
 }
 
-/// What a block says of these networks. A process of the node may send from any of its addresses, so one that may use the
-/// service lets the node.
-pub(super) fn flags(source_ranges: &[IpNet], node_addresses: &BTreeSet<IpAddr>) -> u32 {
-    if source_ranges.is_empty() {
+/// What a block says of these networks, which are of one family. A socket of the node has no address yet when it connects:
+/// what it sends to another machine will mostly have the primary one, so the node may use the service where that is in one
+/// of them, or, as long as it is not known, any address of the node.
+pub(super) fn flags(
+    source_ranges: &[IpNet],
+    settings: &NodeSettings,
+    facts: &NodeFacts,
+    own: &BTreeSet<IpAddr>,
+) -> u32 {
+    let Some(wanted) = source_ranges.first().map(|range| family(range.addr())) else {
         return 0;
-    }
-    let admits = |address: &IpAddr| has(source_ranges, *address);
-    if node_addresses.iter().any(admits) {
+    };
+    let primary = node::primary_addresses(settings, facts);
+    let is_known = primary.iter().any(|address| family(*address) == wanted);
+    let mut senders = if is_known { &primary } else { own }.iter();
+    if senders.any(|address| has(source_ranges, *address)) {
         policy::SOURCE_RANGES | policy::NODE_ADMITTED
     } else {
         policy::SOURCE_RANGES

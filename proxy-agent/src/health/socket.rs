@@ -16,6 +16,7 @@ use nix::{
 };
 
 use super::Report;
+use crate::hash;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -30,17 +31,9 @@ pub(super) fn address(state: &Path) -> io::Result<SocketAddr> {
     let text = folder.to_string_lossy();
     let mut name = format!("fairlead {text}");
     if name.len() > LONGEST {
-        name = format!("fairlead {:016x}", fnv(text.as_bytes()));
+        name = format!("fairlead {:016x}", hash::stable(text.as_bytes()));
     }
     SocketAddr::from_abstract_name(name)
-}
-
-/// A hash that stays the same from version to version: FNV-1a.
-fn fnv(bytes: &[u8]) -> u64 {
-    let hash = 0xcbf2_9ce4_8422_2325;
-    bytes.iter().fold(hash, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 /// Asks the agent that has its pins in a folder. `None`: no agent answers.

@@ -136,7 +136,7 @@ fn edge(link: &Link, links: &BTreeMap<u32, Link>, detector: Option<&PodDetector>
         .values()
         .any(|above| above.kind == "vlan" && above.lower == Some(link.index));
     let mut flags = 0;
-    if detector.is_some_and(|detector| is_of_pods(detector, link, router)) {
+    if detector.is_some_and(|detector| is_of_pods(detector, router)) {
         flags |= device_flag::PODS;
     }
     if carries_vlans {
@@ -163,12 +163,12 @@ fn edge(link: &Link, links: &BTreeMap<u32, Link>, detector: Option<&PodDetector>
     }
 }
 
-/// `-i NAME` of kube-proxy's rules: the device that the host routes from. A bridge's port is asked for its own name too.
-fn is_of_pods(detector: &PodDetector, link: &Link, router: &Link) -> bool {
+/// `-i NAME` of kube-proxy's rules: the device that the host routes from, which for a bridge's port is the bridge.
+fn is_of_pods(detector: &PodDetector, router: &Link) -> bool {
     match detector {
         PodDetector::Network { .. } => false,
         PodDetector::Bridge(name) => router.name == *name,
-        PodDetector::InterfacePrefix(prefix) => router.name.starts_with(prefix) || link.name.starts_with(prefix),
+        PodDetector::InterfacePrefix(prefix) => router.name.starts_with(prefix),
     }
 }
 
@@ -290,7 +290,7 @@ mod tests {
 
     #[rstest]
     #[case(PodDetector::Bridge("cni0".into()), &["veth1", "eth1"])]
-    #[case(PodDetector::InterfacePrefix("veth".into()), &["veth1"])]
+    #[case(PodDetector::InterfacePrefix("veth".into()), &[])]
     #[case(PodDetector::InterfacePrefix("cni".into()), &["veth1", "eth1"])]
     #[case(PodDetector::Network { v4: None, v6: None }, &[])]
     fn pods_are_behind_the_devices_that_the_detector_names(#[case] detector: PodDetector, #[case] names: &[&str]) {

@@ -20,6 +20,9 @@ use addresses::NodeAddress;
 use links::Link;
 use ports::PortFacts;
 
+/// The device on which kube-proxy's mode ipvs has all service addresses. It outlives kube-proxy.
+pub const KUBE_IPVS: &str = "kube-ipvs0";
+
 /// What the kernel says of this network namespace at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFacts {
@@ -45,10 +48,13 @@ impl HostFacts {
         Ok(())
     }
 
-    /// Every address of the namespace that packets may be sent to.
+    /// Every address of the namespace that packets may be sent to, but those of services that kube-proxy has left on its
+    /// device: nobody is there to answer.
     #[must_use]
     pub fn local_addresses(&self) -> BTreeSet<IpAddr> {
-        let usable = self.addresses.iter().filter(|address| !address.is_tentative());
+        let is_left_over = |index: &u32| self.links.get(index).is_some_and(|link| link.name == KUBE_IPVS);
+        let usable = self.addresses.iter();
+        let usable = usable.filter(|address| !address.is_tentative() && !is_left_over(&address.index));
         usable.map(|address| address.address).collect()
     }
 }

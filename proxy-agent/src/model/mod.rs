@@ -82,7 +82,7 @@ pub struct Touched {
     pub node: bool,
     /// What decides the choice of endpoints for every service: the node's zone.
     pub zone: bool,
-    /// How many changes of Services and of slices were different from what was known.
+    /// How many changes of Services were different from what was known.
     pub services_changed: u64,
     /// The same for slices.
     pub slices_changed: u64,

@@ -172,7 +172,8 @@ fn external_ips(texts: &[String], families: &[FamilyKind], refusals: &mut Vec<Re
     settled(addresses, families)
 }
 
-/// The addresses that nodes answer: without an address, or with `ipMode: Proxy`, the load balancer does (B-31, B-32).
+/// The addresses that nodes answer: without an address, or with another `ipMode` than `VIP`, the load balancer does (B-31,
+/// B-32).
 fn load_balancer_ips(
     ingress: &[object::Ingress],
     families: &[FamilyKind],
@@ -185,9 +186,15 @@ fn load_balancer_ips(
             continue;
         };
         match entry.ip_mode.as_deref() {
+            None | Some("VIP") => {}
             Some("Proxy") => continue,
-            None | Some("VIP" | "") => {}
-            Some(other) => refusals.push(Refusal::new(field("ipMode"), format!("{other:?}: taken as VIP"))),
+            Some(other) => {
+                refusals.push(Refusal::new(
+                    field("ipMode"),
+                    format!("{other:?}: left to the load balancer"),
+                ));
+                continue;
+            }
         }
         match usable(text, address::never_unicast) {
             Err(reason) => refusals.push(Refusal::new(field("ip"), reason)),

@@ -123,6 +123,13 @@ pub(crate) fn node_in(zone: Option<&str>) -> Value {
     json!({"metadata": {"name": NODE, "labels": labels}})
 }
 
+/// A Node of this name with internal addresses.
+pub(crate) fn node_at(addresses: &[&str]) -> Value {
+    let internal = |address: &&str| json!({"type": "InternalIP", "address": address});
+    let addresses: Vec<Value> = addresses.iter().map(internal).collect();
+    json!({"metadata": {"name": NODE}, "status": {"addresses": addresses}})
+}
+
 fn decode<T: serde::de::DeserializeOwned>(value: &Value) -> T {
     serde_json::from_value(value.clone()).expect("an object of a test can be decoded")
 }

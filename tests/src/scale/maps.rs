@@ -5,9 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use proxy_agent::apply::kernel::Access;
-use proxy_agent::apply::key::SocketKey;
 use proxy_agent::apply::maps::ServiceMaps;
 use proxy_agent::datapath::Pins;
+use proxy_agent::key::SocketKey;
 use proxy_common::block::FlipWord;
 use proxy_common::net::Protocol;
 

@@ -15,13 +15,15 @@ use proxy_common::{
 
 use super::{
     grace::Hand,
-    key::SocketKey,
     maps::Dual,
     memory::{MemoryTable, MemoryWords, Power},
     networks::{NetworkTables, Networks},
     *,
 };
-use crate::desired::{DesiredEndpoint, DesiredFrontend, Views};
+use crate::{
+    desired::{DesiredEndpoint, DesiredFrontend, Views},
+    key::SocketKey,
+};
 
 mod networks;
 mod services;

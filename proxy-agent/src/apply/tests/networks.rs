@@ -76,6 +76,39 @@ fn the_networks_of_a_service_that_goes_are_not_those_of_its_numbers_next_owner(
     assert_eq!(networks(&world), Vec::<u32>::new());
 }
 
+/// In mode nftables, with services that get their addresses from this network.
+fn node_with(network: IpNet) -> DesiredNode {
+    DesiredNode {
+        mode: ProxyMode::Nftables,
+        node_ports_v4: NodePorts::default(),
+        node_ports_v6: NodePorts::default(),
+        detector: PodDetector::Network { v4: None, v6: None },
+        masquerade_all: false,
+        service_networks: vec![network],
+    }
+}
+
+/// One that has not been written yet may be answered by whoever has done so before.
+#[rstest]
+fn nothing_is_dropped_among_services_before_all_of_them_are_there(
+    #[values(FamilyKind::V4, FamilyKind::V6)] family: FamilyKind,
+) {
+    let world = World::new();
+    let (mut applier, _) = world.agent();
+    let network = IpNet::new(ip(family, 96, 0), 24).expect("a network").trunc();
+    let found = |world: &World| world.maps().networks.of(UNANSWERED).collect::<Vec<_>>();
+    applier.apply(&Changes {
+        node: Some(node_with(network)),
+        ..Changes::default()
+    });
+    assert_eq!(found(&world), []);
+    applier.apply(&Changes {
+        complete: true,
+        ..Changes::default()
+    });
+    assert_eq!(found(&world), [(network, Rule::DROP)]);
+}
+
 #[rstest]
 fn addresses_of_services_are_known_as_long_as_some_service_has_them(
     #[values(FamilyKind::V4, FamilyKind::V6)] family: FamilyKind,
@@ -83,14 +116,7 @@ fn addresses_of_services_are_known_as_long_as_some_service_has_them(
     let world = World::new();
     let (mut applier, _) = world.agent();
     let network = IpNet::new(ip(family, 96, 0), 24).expect("a network").trunc();
-    let node = DesiredNode {
-        mode: ProxyMode::Nftables,
-        node_ports_v4: NodePorts::default(),
-        node_ports_v6: NodePorts::default(),
-        detector: PodDetector::Network { v4: None, v6: None },
-        masquerade_all: false,
-        service_networks: vec![network],
-    };
+    let node = node_with(network);
     let knowing = |addresses: &[(u8, bool)], node: Option<&DesiredNode>| Changes {
         addresses: addresses
             .iter()

@@ -14,8 +14,9 @@ use serde::Serialize;
 use super::Question;
 use crate::{
     address,
-    apply::{actual::Actual, key::SocketKey, maps::ServiceMaps},
+    apply::{actual::Actual, maps::ServiceMaps},
     cli::get::protocol_name,
+    key::SocketKey,
 };
 
 /// What happens to a packet, and why.
@@ -147,7 +148,7 @@ fn backend(question: &Question, report: &Explanation) -> SocketAddr {
 }
 
 /// The endpoints of the view that the choice was made from. The block is read again: if it has changed in between, the
-/// generation says so, and the newer set is as good an answer.
+/// newer set is as good an answer.
 fn eligible(report: &Explanation, around: &Surroundings<'_>) -> (Option<View>, Vec<String>) {
     let view = match report.view {
         1 => View::Local,

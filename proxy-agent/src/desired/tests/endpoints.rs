@@ -168,6 +168,9 @@ fn external_local_at_external_addresses() -> Value {
     internal(), Some("zone-b"), &[zone(&["zone-a", "zone-b"]), zone(&["zone-c"])], &[3], &[], true)]
 #[case::hints_for_nodes(internal(), Some("zone-a"), &[FOR_HERE, FOR_OTHER], &[3], &[], true)]
 #[case::hints_for_other_nodes_only(internal(), Some("zone-a"), &[FOR_OTHER, FOR_OTHER], &[3, 4], &[], true)]
+#[case::hints_for_other_nodes_and_this_zone(
+    internal(), Some("zone-a"),
+    &[Short { zones: &["zone-a"], ..FOR_OTHER }, Short { zones: &["zone-b"], ..FOR_OTHER }], &[3], &[], true)]
 #[case::hints_for_nodes_of_some_only(internal(), None, &[FOR_HERE, READY], &[3, 4], &[], true)]
 #[case::external_local_with_hints(
     external_local(), Some("zone-a"), &with(with(ABCA, 0, local(ABCA[0])), 1, local(ABCA[1])), &[3, 6], &[3, 4], true)]
@@ -204,6 +207,20 @@ fn endpoints_are_in_the_views_that_policies_and_hints_give_them(
     assert_eq!(view(&service, true), addresses(family, local));
     assert_eq!(service.flags & policy::ANY_ENDPOINT != 0, any);
     assert!(service.endpoints.is_sorted());
+}
+
+#[test]
+fn a_slice_is_of_a_service_in_its_own_namespace() {
+    let family = FamilyKind::V4;
+    let mut objects = objects(&settings());
+    objects.take(set_service(&service("svc", &cluster_ip(family, 41), &internal())));
+    let mut foreign = slice("svc-1", "svc", family, &[endpoint(family, 3, READY)]);
+    foreign["metadata"]["namespace"] = json!("other");
+    objects.take(set_slice(&foreign));
+    let own = slice("svc-1", "svc", family, &[endpoint(family, 4, READY)]);
+    objects.take(set_slice(&own));
+    let changes = objects.wanted().expect("changes");
+    assert_eq!(view(only(&changes).1, false), addresses(family, &[4]));
 }
 
 /// In mode ipvs. What the node has counts alone, as everywhere; where it has nothing, the cluster's endpoints do.

@@ -67,6 +67,8 @@ fn every_kind_of_address_leads_to_a_service(#[values(FamilyKind::V4, FamilyKind:
 #[case::unset(Value::Null, true)]
 #[case::vip(json!("VIP"), true)]
 #[case::proxy(json!("Proxy"), false)]
+#[case::unknown(json!("Tunnel"), false)]
+#[case::empty(json!(""), false)]
 fn a_load_balancer_that_proxies_is_left_alone(
     #[values(FamilyKind::V4, FamilyKind::V6)] family: FamilyKind,
     #[case] mode: Value,

@@ -23,6 +23,7 @@ enum Step {
         external: bool,
         node_port: bool,
         local: bool,
+        kind: Kind,
     },
     ServiceGone {
         name: u8,
@@ -36,13 +37,38 @@ enum Step {
     SliceGone {
         name: u8,
     },
-    Zone {
-        name: u8,
+    Node {
+        zone: u8,
+        address: u8,
     },
     Addresses {
         numbers: Vec<u8>,
     },
     Pass,
+}
+
+/// What a Service is at the moment.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Usual,
+    BothFamilies,
+    Headless,
+    ByName,
+    OfAnotherProxy,
+    ExternalLocal,
+    BalancedByAProxy,
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        4 => Just(Kind::Usual),
+        1 => Just(Kind::BothFamilies),
+        1 => Just(Kind::Headless),
+        1 => Just(Kind::ByName),
+        1 => Just(Kind::OfAnotherProxy),
+        1 => Just(Kind::ExternalLocal),
+        1 => Just(Kind::BalancedByAProxy),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -55,17 +81,21 @@ fn step() -> impl Strategy<Value = Step> {
             small.clone(),
             any::<bool>(),
             any::<bool>(),
-            any::<bool>()
+            any::<bool>(),
+            kind()
         )
-            .prop_map(|(name, address, v6, age, external, node_port, local)| Step::Service {
-                name,
-                address,
-                v6,
-                age,
-                external,
-                node_port,
-                local
-            }),
+            .prop_map(
+                |(name, address, v6, age, external, node_port, local, kind)| Step::Service {
+                    name,
+                    address,
+                    v6,
+                    age,
+                    external,
+                    node_port,
+                    local,
+                    kind
+                }
+            ),
         small.clone().prop_map(|name| Step::ServiceGone { name }),
         (
             small.clone(),
@@ -80,10 +110,32 @@ fn step() -> impl Strategy<Value = Step> {
                 endpoints
             }),
         small.clone().prop_map(|name| Step::SliceGone { name }),
-        small.clone().prop_map(|name| Step::Zone { name }),
+        (small.clone(), small.clone()).prop_map(|(zone, address)| Step::Node { zone, address }),
         prop::collection::vec(small, 0..3).prop_map(|numbers| Step::Addresses { numbers }),
         Just(Step::Pass),
     ]
+}
+
+impl Kind {
+    fn put_into(self, object: &mut Value, address: u16) {
+        match self {
+            Kind::Usual => {}
+            Kind::BothFamilies => {
+                let addresses = [FamilyKind::V6, FamilyKind::V4].map(|family| cluster_ip(family, address));
+                object["spec"]["clusterIPs"] = json!(addresses);
+            }
+            Kind::Headless => object["spec"]["clusterIPs"] = json!(["None"]),
+            Kind::ByName => object["spec"]["type"] = json!("ExternalName"),
+            Kind::OfAnotherProxy => {
+                object["metadata"]["labels"] = json!({"service.kubernetes.io/service-proxy-name": "another"});
+            }
+            Kind::ExternalLocal => object["spec"]["externalTrafficPolicy"] = json!("Local"),
+            Kind::BalancedByAProxy => {
+                let ingress = json!([{"ip": testing::external(FamilyKind::V4, 3), "ipMode": "Proxy"}]);
+                object["status"] = json!({"loadBalancer": {"ingress": ingress}});
+            }
+        }
+    }
 }
 
 /// The state that the steps lead to: what objects there are at the end.
@@ -91,7 +143,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct World {
     services: BTreeMap<u8, Value>,
     slices: BTreeMap<u8, Value>,
-    zone: Option<String>,
+    node: Option<Value>,
     addresses: BTreeSet<IpAddr>,
 }
 
@@ -126,6 +178,7 @@ impl World {
                 external,
                 node_port,
                 local,
+                kind,
             } => {
                 let family = family(*v6);
                 let spec = json!({
@@ -142,6 +195,7 @@ impl World {
                     object["status"] = json!({"loadBalancer": {"ingress": [{"ip": testing::external(family, 2)}]}});
                 }
                 object["metadata"]["creationTimestamp"] = json!(format!("200{age}-01-01T00:00:00Z"));
+                kind.put_into(&mut object, u16::from(*address));
                 objects.take(testing::set_service(&object));
                 self.services.insert(*name, object);
             }
@@ -168,9 +222,12 @@ impl World {
                     objects.take(testing::slice_gone(&object));
                 }
             }
-            Step::Zone { name } => {
-                self.zone = Some(format!("zone-{name}"));
-                objects.take(set_node(&node_in(self.zone.as_deref())));
+            Step::Node { zone, address } => {
+                let mut node = node_in(Some(&format!("zone-{zone}")));
+                let address = cluster_ip(FamilyKind::V4, u16::from(*address));
+                node["status"] = json!({"addresses": [{"type": "InternalIP", "address": address}]});
+                objects.take(set_node(&node));
+                self.node = Some(node);
             }
             Step::Addresses { numbers } => {
                 let parse = |n: &u8| cluster_ip(FamilyKind::V4, u16::from(*n)).parse().expect("an address");
@@ -185,7 +242,9 @@ impl World {
     /// What is wanted if everything is there from the beginning.
     fn anew(&self) -> Wanted {
         let mut objects = objects(&settings());
-        objects.take(set_node(&node_in(self.zone.as_deref())));
+        if let Some(node) = &self.node {
+            objects.take(set_node(node));
+        }
         objects.set_node_addresses(self.addresses.clone());
         self.slices
             .values()

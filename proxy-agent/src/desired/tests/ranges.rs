@@ -1,6 +1,6 @@
 //! Source ranges, and the addresses at which nothing but a service answers.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::net::IpAddr;
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -10,8 +10,8 @@ use crate::{
     desired::{Changes, DesiredService, FamilyKind, ProxyMode, policy},
     settings::NodeSettings,
     testing::{
-        cluster_ip, endpoint, external, merge, objects, only, service, service_gone, set_service, set_slice, settings,
-        slice,
+        cluster_ip, endpoint, external, merge, node_at, objects, only, service, service_gone, set_node, set_service,
+        set_slice, settings, slice,
     },
 };
 
@@ -70,8 +70,10 @@ fn who_may_use_a_load_balancers_address(
     #[case] expected_flags: u32,
 ) {
     let mut objects = objects(&settings());
-    let own = ["127.0.0.1", "::1", "192.168.0.2", "2001:db8::2"];
-    objects.set_node_addresses(own.iter().map(|text| text.parse().expect("an address")).collect());
+    // It is the primary addresses that the node sends from.
+    let others = ["127.0.0.1", "::1", "10.1.0.1", "2001:db8:9::1"];
+    objects.set_node_addresses(others.iter().map(|text| text.parse().expect("an address")).collect());
+    objects.take(set_node(&node_at(&["192.168.0.2", "2001:db8::2"])));
     objects.take(set_service(&balanced(family, ranges)));
     let changes = changes(&mut objects);
     let service = only(&changes).1;
@@ -119,14 +121,38 @@ fn source_ranges_of_a_service_without_endpoints_depend_on_the_mode(
 }
 
 #[test]
-fn an_address_of_the_node_that_comes_or_goes_changes_whether_the_node_may() {
+fn a_node_that_gets_another_address_may_use_other_services() {
     let mut objects = objects(&settings());
     objects.take(set_service(&balanced(FamilyKind::V4, &["192.168.0.0/24"])));
     assert_eq!(flags(only(&changes(&mut objects)).1), LIMITED);
-    objects.set_node_addresses(BTreeSet::from([IpAddr::from([192, 168, 0, 2])]));
+    objects.take(set_node(&node_at(&["192.168.0.2"])));
     assert_eq!(flags(only(&changes(&mut objects)).1), NODE);
-    objects.set_node_addresses(BTreeSet::from([IpAddr::from([192, 168, 1, 2])]));
+    objects.take(set_node(&node_at(&["192.168.1.2"])));
     assert_eq!(flags(only(&changes(&mut objects)).1), LIMITED);
+}
+
+/// As long as there is no Node object and nothing is configured.
+#[test]
+fn a_node_whose_primary_address_is_not_known_may_where_any_of_its_addresses_may() {
+    let mut objects = objects(&settings());
+    objects.take(set_service(&balanced(FamilyKind::V4, &["192.168.0.0/24"])));
+    assert_eq!(flags(only(&changes(&mut objects)).1), LIMITED);
+    objects.set_node_addresses([IpAddr::from([192, 168, 0, 9])].into());
+    assert_eq!(flags(only(&changes(&mut objects)).1), NODE);
+    objects.take(set_node(&node_at(&["192.168.1.2"])));
+    assert_eq!(flags(only(&changes(&mut objects)).1), LIMITED);
+}
+
+#[test]
+fn the_configured_address_is_the_nodes_own() {
+    let settings = NodeSettings {
+        bind_address: Some(IpAddr::from([192, 168, 0, 2])),
+        ..settings()
+    };
+    let mut objects = objects(&settings);
+    objects.take(set_node(&node_at(&["192.168.1.2"])));
+    objects.take(set_service(&balanced(FamilyKind::V4, &["192.168.0.0/24"])));
+    assert_eq!(flags(only(&changes(&mut objects)).1), NODE);
 }
 
 #[rstest]

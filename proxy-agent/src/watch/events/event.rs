@@ -1,14 +1,12 @@
 //! An incident as an Event of the API (events.k8s.io/v1).
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
     jiff::Timestamp,
 };
 
-use crate::model::Kind;
+use crate::{hash, model::Kind};
 
 use super::{Incident, Scope};
 
@@ -51,15 +49,25 @@ pub(super) fn event(incident: &Incident, node: &str, uid: &str, now: Timestamp) 
 }
 
 fn name(incident: &Incident, node: &str, uid: &str, now: Timestamp) -> String {
-    let mut hasher = DefaultHasher::new();
-    (incident.kind, &incident.name, incident.reason, &incident.note, uid).hash(&mut hasher);
-    match incident.scope {
-        Scope::Cluster => {}
-        Scope::Node => node.hash(&mut hasher),
-        Scope::Moment => (node, now.as_nanosecond()).hash(&mut hasher),
-    }
+    let told_once_by = match incident.scope {
+        Scope::Cluster => String::new(),
+        Scope::Node => node.to_owned(),
+        Scope::Moment => format!("{node} {}", now.as_nanosecond()),
+    };
+    let kind = incident.kind.name();
+    let says = [
+        kind,
+        &incident.name.namespace,
+        &incident.name.name,
+        incident.reason,
+        &incident.note,
+        uid,
+        &told_once_by,
+    ];
+    // None of the parts has a zero byte.
+    let number = hash::stable(says.join("\0").as_bytes());
     let stem: String = incident.name.name.chars().take(STEM).collect();
-    format!("{}.{:016x}", stem.trim_end_matches(['-', '.']), hasher.finish())
+    format!("{}.{number:016x}", stem.trim_end_matches(['-', '.']))
 }
 
 const fn api_version(kind: Kind) -> &'static str {
