@@ -4,6 +4,7 @@ use super::dimension::Dimension;
 use super::results::{Better, Kind, Metric, Results, Series, Subject};
 use super::statistics::{self, Estimate, Spread};
 use super::verdict::Pair;
+use super::words;
 
 /// The host that the headlines are of.
 pub const HEADLINE_HOST: &str = "as a node is";
@@ -99,6 +100,24 @@ impl<'a> Analysis<'a> {
 }
 
 impl Table<'_> {
+    /// How a peer stands to the best kube-proxy mode: `0.93 [0.91, 0.95] times nftables`, or both figures where there is
+    /// no ratio.
+    pub fn to_best(&self, at: usize, results: &Results) -> String {
+        let best = self.best.map_or(words::NONE, |best| &results.peers[best].name);
+        let ratio = self.rows[at].to_best.as_ref().and_then(|pair| pair.ratio);
+        if let Some(ratio) = ratio {
+            return format!("{} times {best}", words::ratio_estimate(&ratio));
+        }
+        let median = |at: usize| {
+            self.rows[at]
+                .median
+                .as_ref()
+                .map_or_else(|| words::NONE.to_owned(), words::estimate)
+        };
+        let theirs = self.best.map_or_else(|| words::NONE.to_owned(), median);
+        format!("{} {} to {theirs} of {best}", median(at), self.metric.unit)
+    }
+
     /// How many peers have a value.
     pub fn peers(&self) -> usize {
         self.rows.iter().filter(|row| row.median.is_some()).count()
@@ -202,7 +221,7 @@ impl<'a> Drawn<'a> {
         }
     }
 
-    /// The ratio of two peers.
+    /// The ratio of two peers; none where one is not above zero.
     fn over(&self, a: usize, b: usize) -> Option<Spread> {
         // Whose rounds are as many have been drawn together already; events are not drawn together at all.
         match self.are_events || self.samples[a].len() == self.samples[b].len() {
@@ -214,8 +233,9 @@ impl<'a> Drawn<'a> {
     /// Two peers compared; none of a peer with itself.
     fn pair(&self, a: usize, b: usize, control: Option<f64>, better: Better) -> Option<Pair> {
         let estimate = |at: usize| self.spreads[at].as_ref().map(Spread::estimate);
-        let ratio = self.over(a, b).filter(|_| a != b)?;
-        Some(Pair::new(&estimate(a)?, &estimate(b)?, ratio, control, better))
+        let (ours, theirs) = (estimate(a)?, estimate(b).filter(|_| a != b)?);
+        let ratio = self.over(a, b).map(|ratio| ratio.estimate());
+        Some(Pair::new(&ours, &theirs, ratio, control, better))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::analysis::{Analysis, Table, unique};
 use super::results::{Kind, Results, Subject};
-use super::verdict::{Pair, Verdict};
+use super::verdict::Verdict;
 
 /// What one mode lost in one place.
 pub struct Loss<'a, 'b> {
@@ -20,8 +20,6 @@ pub struct Lost<'a, 'b> {
     pub table: &'b Table<'a>,
     /// The best kube-proxy mode: an index into the run's peers.
     pub best: usize,
-    /// The mode against it.
-    pub pair: &'b Pair,
 }
 
 /// All of a run, in the order of its series.
@@ -42,7 +40,7 @@ pub fn of<'a, 'b>(analysis: &'b Analysis<'a>) -> Vec<Loss<'a, 'b>> {
 fn lost<'a, 'b>(table: &'b Table<'a>, mode: usize) -> Option<Lost<'a, 'b>> {
     let pair = table.rows[mode].to_best.as_ref()?;
     let best = table.best?;
-    (pair.verdict == Verdict::Worse).then_some(Lost { table, best, pair })
+    (pair.verdict == Verdict::Worse).then_some(Lost { table, best })
 }
 
 /// The peers whose profiles say why a place was lost, by name: the modes that lost, the best kube-proxy modes and the

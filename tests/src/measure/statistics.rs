@@ -26,7 +26,7 @@ pub struct Interval {
 pub struct Estimate {
     /// A median, or a ratio of two.
     pub value: f64,
-    /// None with fewer than [`FEWEST`] samples, or where a ratio is not finite in a part of the draws.
+    /// None with fewer than [`FEWEST`] samples, or where a part of the draws give no ratio.
     pub interval: Option<Interval>,
     /// How many rounds it is of.
     pub samples: usize,
@@ -73,14 +73,15 @@ impl Spread {
         })
     }
 
-    /// The ratio of two; none where it is not finite. Two of one stream and of as many samples are taken in pairs, others
-    /// each by itself.
+    /// The ratio of two; none where one is not above zero, as what is the difference of two readings may be. Two of one
+    /// stream and of as many samples are taken in pairs, others each by itself.
     pub fn over(&self, other: &Spread) -> Option<Spread> {
-        let value = self.value / other.value;
+        let ratio = |a: f64, b: f64| if a > 0.0 && b > 0.0 { a / b } else { f64::NAN };
+        let value = ratio(self.value, other.value);
         let pairs = self.draws.iter().zip(&other.draws);
         value.is_finite().then(|| Spread {
             value,
-            draws: pairs.map(|(a, b)| a / b).collect(),
+            draws: pairs.map(|(a, b)| ratio(*a, *b)).collect(),
             samples: self.samples.min(other.samples),
         })
     }
@@ -132,8 +133,8 @@ impl Spread {
     }
 }
 
-/// The ratio of the medians of two peers, over the rounds that both have; none without such rounds, or where it is not
-/// finite.
+/// The ratio of the medians of two peers, over the rounds that both have; none without such rounds, or where one is not
+/// above zero.
 pub fn ratio(ours: &[f64], theirs: &[f64], stream: u64) -> Option<Spread> {
     let rounds = ours.len().min(theirs.len());
     Spread::of(&ours[..rounds], stream)?.over(&Spread::of(&theirs[..rounds], stream)?)

@@ -31,9 +31,9 @@ pub(super) fn summary(analysis: &Analysis<'_>, at: usize, headline: bool) -> Str
     );
     for (verdict, name) in [(Verdict::Better, "Largest win"), (Verdict::Worse, "Largest loss")] {
         let shown = pairs.iter().filter(|(_, pair)| pair.verdict == verdict);
-        let farthest = shown.max_by(|a, b| a.1.ratio.value.ln().abs().total_cmp(&b.1.ratio.value.ln().abs()));
+        let farthest = shown.max_by(|a, b| a.1.distance().total_cmp(&b.1.distance()));
         text += &match farthest {
-            Some((table, pair)) => format!(" {name}: {}.", extreme(analysis, table, pair)),
+            Some((table, _)) => format!(" {name}: {}.", extreme(analysis, table, at)),
             None => format!(" {name}: none."),
         };
     }
@@ -41,17 +41,13 @@ pub(super) fn summary(analysis: &Analysis<'_>, at: usize, headline: bool) -> Str
 }
 
 /// `rate of tcp-short, pod to pod, IPv6, 10,000 services: 3.10 [3.02, 3.20] times iptables-nft`.
-fn extreme(analysis: &Analysis<'_>, table: &Table<'_>, pair: &Pair) -> String {
-    let subject = table.subject;
-    let best = table
-        .best
-        .map_or(words::NONE, |best| &analysis.results.peers[best].name);
+fn extreme(analysis: &Analysis<'_>, table: &Table<'_>, at: usize) -> String {
     format!(
-        "{} of {}, {}: {} times {best}",
+        "{} of {}, {}: {}",
         table.metric.name,
-        subject.case,
-        words::place(subject),
-        words::ratio_estimate(&pair.ratio)
+        table.subject.case,
+        words::place(table.subject),
+        table.to_best(at, analysis.results)
     )
 }
 
@@ -197,9 +193,9 @@ fn line(case: &str, metric: &Metric, mode: &Entrant, rows: &[&Row]) -> Vec<Strin
     ]
 }
 
-/// The smallest and the largest ratio.
+/// The smallest and the largest ratio, of those that there are.
 fn range(pairs: &[&Pair]) -> String {
-    let values = || pairs.iter().map(|pair| pair.ratio.value);
+    let values = || pairs.iter().filter_map(|pair| Some(pair.ratio?.value));
     let ends = values().reduce(f64::min).zip(values().reduce(f64::max));
     let Some((low, high)) = ends.map(|(low, high)| (words::ratio(low), words::ratio(high))) else {
         return words::NONE.to_owned();

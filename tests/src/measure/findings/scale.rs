@@ -36,7 +36,7 @@ fn sentence(analysis: &Analysis<'_>, case: &str) -> Option<String> {
     let of_place = of_route(place);
     let [few, .., many] = of_place[..] else { return None };
     let left = |at: usize| {
-        let share = |table: &Table<'_>| Some(words::ratio(table.rows[at].to_direct.as_ref()?.ratio.value));
+        let share = |table: &Table<'_>| Some(words::ratio(table.rows[at].to_direct.as_ref()?.ratio?.value));
         let name = &analysis.results.peers[at].name;
         Some(format!("{name} {} and {}", share(few)?, share(many)?))
     };

@@ -34,7 +34,12 @@ of the number of samples, not what two runs differ by. A percentile that was los
 
 fn block(analysis: &Analysis<'_>, loss: &Loss<'_, '_>) -> Block {
     let mode = &analysis.results.peers[loss.mode].name;
-    let lost: Vec<_> = loss.lost.iter().map(|lost| one(analysis, lost)).collect();
+    // `rate 0.93 [0.91, 0.95] times nftables`.
+    let one = |lost: &Lost<'_, '_>| {
+        let against = lost.table.to_best(loss.mode, analysis.results);
+        format!("{} {against}", lost.table.metric.name)
+    };
+    let lost: Vec<_> = loss.lost.iter().map(one).collect();
     let title = format!(
         "{mode} in {}, {}: {}",
         loss.subject.case,
@@ -42,13 +47,6 @@ fn block(analysis: &Analysis<'_>, loss: &Loss<'_, '_>) -> Block {
         lost.join("; ")
     );
     Block::Folded(title, says(analysis, loss))
-}
-
-/// `rate 0.93 [0.91, 0.95] times nftables`.
-fn one(analysis: &Analysis<'_>, lost: &Lost<'_, '_>) -> String {
-    let best = &analysis.results.peers[lost.best].name;
-    let ratio = words::ratio_estimate(&lost.pair.ratio);
-    format!("{} {ratio} times {best}", lost.table.metric.name)
 }
 
 /// What the profile says.

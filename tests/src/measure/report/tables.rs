@@ -111,7 +111,12 @@ fn alone(analysis: &Analysis<'_>, tables: &[&Table<'_>]) -> Grid {
 }
 
 fn figures(row: &Row, is_best: bool) -> [String; 6] {
-    let pair = |pair: &Option<Pair>| pair.as_ref().map(|pair| words::ratio_estimate(&pair.ratio));
+    let ratio = |pair: &Pair| {
+        pair.ratio
+            .as_ref()
+            .map_or_else(|| NONE.to_owned(), words::ratio_estimate)
+    };
+    let pair = |pair: &Option<Pair>| pair.as_ref().map(ratio);
     let none = || NONE.to_owned();
     let judged = row.to_best.as_ref();
     [

@@ -70,6 +70,8 @@ fn rounds_that_only_one_peer_has_are_left_out_of_a_ratio() {
 #[rstest]
 #[case::nothing_to_nothing(&[0.0, 0.0, 0.0], &[0.0, 0.0, 0.0])]
 #[case::something_to_nothing(&[1.0, 2.0, 3.0], &[0.0, 0.0, 0.0])]
+#[case::something_to_less_than_nothing(&[1.0, 2.0, 3.0], &[-1.0, -1.0, -1.0])]
+#[case::less_than_nothing(&[-1.0, -1.0, -1.0], &[1.0, 2.0, 3.0])]
 #[case::to_a_peer_without_samples(&[1.0, 2.0, 3.0], &[])]
 fn there_is_no_ratio_to_nothing(#[case] ours: &[f64], #[case] theirs: &[f64]) {
     assert_eq!(ratio(ours, theirs, 1), None);

@@ -11,7 +11,7 @@ fn pair(ours: &[f64], theirs: &[f64], control: Option<f64>, better: Better) -> P
     Pair::new(
         &of(ours),
         &of(theirs),
-        ratio(ours, theirs, 1).expect("a ratio"),
+        ratio(ours, theirs, 1).map(|ratio| ratio.estimate()),
         control,
         better,
     )
@@ -42,6 +42,16 @@ fn a_difference_is_called_one_only_beyond_what_chance_and_control_explain(
         factor.max(1.0 / factor) - 1.0 > smallest,
         "smallest {smallest}"
     );
+}
+
+/// What is the difference of two readings may be below zero.
+#[rstest]
+#[case::below_zero(&[-3.0, -2.5, -3.5, -3.1, -2.9, -3.2, -2.8], Verdict::Worse)]
+#[case::about_zero(&[-0.5, 0.4, 0.1, 0.3, -0.2, 0.6, -0.1], Verdict::Worse)]
+#[case::as_far_as_ours(&[-20.0, 150.0, 101.0, 30.0, -12.0, 160.0, 100.0], Verdict::NoDifference)]
+fn where_there_is_no_ratio_the_intervals_say_what_differs(#[case] theirs: &[f64], #[case] expected: Verdict) {
+    let pair = pair(&SAME, theirs, None, Better::Lower);
+    assert_eq!((pair.verdict, pair.smallest), (expected, None));
 }
 
 #[rstest]
