@@ -2,11 +2,13 @@
 //! everything that can be dialled must answer in the same way.
 //!
 //! Services are drawn by a seed ([`drawn`]), dialled from everywhere ([`probes`]) in two equal worlds ([`stand`]), and
-//! where the answers differ, ever simpler Services are tried until only what the difference is about is left ([`run`]).
+//! where the answers differ in another way than is known ([`known`]), ever simpler Services are tried until only what
+//! the difference is about is left ([`run`]).
 
 pub mod drawn;
 pub mod ends;
 pub mod probes;
 pub mod settings;
 pub mod stand;
+pub mod known;
 pub mod run;

@@ -1,5 +1,6 @@
 //! Everything that can be dialled of a Service, and what came of it with either proxy.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
@@ -79,9 +80,24 @@ pub struct Difference {
     pub ours: Met,
 }
 
+/// What tells one kind of difference from another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Signature {
+    sender: Sender,
+    address: Address,
+    is_tcp: bool,
+    ip: Ip,
+    /// Kube-proxy's, and Fairlead's.
+    failures: [BTreeSet<Why>; 2],
+    /// Whether the same servers answered, and if not, whose first is the first.
+    servers: Ordering,
+    /// The same of the addresses that they saw.
+    sees: Ordering,
+}
+
 impl Difference {
-    /// What differs, without the addresses: differences of one cause have the same.
-    pub fn signature(&self) -> (Sender, Address, bool, Ip, BTreeSet<Why>, BTreeSet<Why>) {
+    /// What differs, without the addresses: differences of one cause have mostly the same.
+    pub fn signature(&self) -> Signature {
         let Probe {
             sender,
             address,
@@ -89,8 +105,15 @@ impl Difference {
             ip,
             ..
         } = self.probe;
-        let (theirs, ours) = (self.theirs.failures.clone(), self.ours.failures.clone());
-        (sender, address, transport == Transport::Tcp, ip, theirs, ours)
+        Signature {
+            sender,
+            address,
+            is_tcp: transport == Transport::Tcp,
+            ip,
+            failures: [&self.theirs, &self.ours].map(|met| met.failures.clone()),
+            servers: self.theirs.servers.keys().cmp(self.ours.servers.keys()),
+            sees: self.theirs.servers.values().cmp(self.ours.servers.values()),
+        }
     }
 }
 
@@ -145,7 +168,7 @@ pub fn probes(drawn: &Drawn) -> Vec<Probe> {
             let port = Drawn::port(n);
             add(
                 Address::ClusterIp,
-                &Sender::ALL[..2],
+                &Sender::ALL,
                 *transport,
                 drawn.cluster_ip().at(*ip, port),
             );
@@ -166,14 +189,24 @@ pub fn probes(drawn: &Drawn) -> Vec<Probe> {
     all
 }
 
+/// The ports of those who dial: what goes by the other node has its own. There a datagram straight to an endpoint could not
+/// be told from one that node has translated for the same port, as the compatibility page says.
+const PORTS: [&str; 2] = ["32768 46999", "47000 60999"];
+
 /// Dials all of them in one world; what came of each stands in their order.
 ///
 /// # Errors
 /// When a sender's process is gone.
 pub fn dial(world: &World, probes: &[Probe], tries: usize, within: Duration) -> Result<Vec<Met>> {
     let mut met = vec![Met::default(); probes.len()];
-    for sender in Sender::ALL {
-        let mine: Vec<usize> = (0..probes.len()).filter(|n| probes[*n].sender == sender).collect();
+    for (sender, by_the_other) in Sender::ALL
+        .into_iter()
+        .flat_map(|sender| [(sender, false), (sender, true)])
+    {
+        let is_mine = |probe: &Probe| (probe.sender, probe.address == Address::NodePortThere) == (sender, by_the_other);
+        let mine: Vec<usize> = (0..probes.len()).filter(|n| is_mine(&probes[*n])).collect();
+        let ports = [("net/ipv4/ip_local_port_range", PORTS[usize::from(by_the_other)])];
+        sender.place(world).netns().sysctls(&ports)?;
         let aims = mine.iter().map(|n| Aim {
             transport: probes[*n].transport,
             to: probes[*n].to,

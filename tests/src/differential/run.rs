@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use anyhow::Result;
 use fastrand::Rng;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::drawn::{Drawn, Endpoint, Kind, Ranges};
 use super::ends::{Sender, Server};
+use super::known::alike;
 use super::probes::{Address, Difference, Probe, dial, probes};
-use super::settings::Against;
+use super::settings::{Against, Setting};
 use super::stand::{Stand, Whose};
 use crate::apiserver::ApiServer;
-use crate::peer::{Met, Transport, Why};
+use crate::peer::{Met, Transport};
 use crate::plan::Ip;
 
 /// Services that are programmed at once.
@@ -24,14 +25,32 @@ const BATCH: usize = 50;
 /// Services under one configuration, at least.
 const SHARE: usize = 12;
 
-/// Conversations to one address at first, and when the answers differ: four endpoints are then all met but once in a
-/// billion times.
-const TRIES: [usize; 2] = [8, 80];
+/// How an address is looked at.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    /// How many conversations there are.
+    tries: usize,
+    /// How long each may take.
+    within: Duration,
+}
 
-/// How long one may take at first, and when the answers differ.
-const WITHIN: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(1_500)];
+/// At first, and as long as the answers differ: four endpoints are then all met but once in a billion times. What a proxy
+/// has been in the midst of at the first look is gone at the second, and so is most of what has to do with ports that were
+/// used before; what is gone at the third is counted.
+const LOOKS: [Look; 3] = [
+    Look {
+        tries: 8,
+        within: Duration::from_millis(400),
+    },
+    CLOSE,
+    CLOSE,
+];
+const CLOSE: Look = Look {
+    tries: 80,
+    within: Duration::from_millis(1_500),
+};
 
-/// So many different differences are looked into.
+/// For so many kinds of differences the simplest Service is looked for, under each configuration.
 const LOOKED_INTO: usize = 12;
 
 /// What to compare.
@@ -61,8 +80,8 @@ pub struct Outcome {
 /// A difference, made as simple as it gets.
 #[derive(Debug)]
 pub struct Found {
-    /// Under which settings.
-    pub settings: &'static str,
+    /// Under which configuration.
+    pub setting: Setting,
     /// How many probes differed in the same way.
     pub count: usize,
     /// The Service.
@@ -76,7 +95,9 @@ impl fmt::Display for Found {
         writeln!(
             f,
             "{} probes like this, {}: {}",
-            self.count, self.settings, self.difference
+            self.count,
+            self.setting.title(),
+            self.difference
         )?;
         let objects = self.drawn.objects();
         objects.iter().try_for_each(|object| writeln!(f, "{object}"))
@@ -85,11 +106,15 @@ impl fmt::Display for Found {
 
 struct Comparison {
     against: Against,
+    /// Under which both run.
+    setting: Setting,
     api: ApiServer,
     /// kube-proxy's, and Fairlead's.
     stands: [Stand; 2],
     /// The number of the next Service.
     next: usize,
+    /// How many probes differed at all looks but the last.
+    passing: usize,
 }
 
 /// Draws, compares, and looks into what differs; `say` hears of every batch.
@@ -104,78 +129,68 @@ pub fn run(plan: Plan, mut say: impl FnMut(&str)) -> Result<Outcome> {
     ];
     let mut comparison = Comparison {
         against: plan.against,
+        setting: Setting::ALL[0],
         api,
         stands,
         next: 0,
+        passing: 0,
     };
     let mut rng = Rng::with_seed(plan.seed);
     let mut outcome = Outcome::default();
-    let settings = plan.against.settings();
     // Starting all proxies anew costs more than a few more Services.
-    let share = plan.cases.div_ceil(settings.len()).max(SHARE);
-    for (name, fields) in settings {
+    let share = plan.cases.div_ceil(Setting::ALL.len()).max(SHARE);
+    for setting in Setting::ALL {
         let known = outcome.found.len();
         let cases = share.min(plan.cases - outcome.cases);
         if cases == 0 {
             break;
         }
-        comparison.restart(&fields)?;
-        comparison.compare_all(name, cases, &mut rng, &mut outcome)?;
+        comparison.restart(setting)?;
+        comparison.compare_all(cases, &mut rng, &mut outcome)?;
         if plan.simplify {
-            comparison.simplify(&mut outcome.found[known..])?;
+            let until = outcome.found.len().min(known + LOOKED_INTO);
+            comparison.simplify(&mut outcome.found[known..until])?;
         }
         outcome.found[known..].iter().for_each(|found| say(&found.to_string()));
-        let (probes, found) = (outcome.probes, outcome.found.len());
+        let (probes, found, passing) = (outcome.probes, outcome.found.len(), comparison.passing);
         say(&format!(
-            "{name}: {} of {} Services, {probes} probes, {found} kinds of differences so far",
-            outcome.cases, plan.cases
+            "{}: {} of {} Services, {probes} probes, {found} kinds of differences so far; {passing} that passed",
+            setting.title(),
+            outcome.cases,
+            plan.cases
         ));
     }
     Ok(outcome)
 }
 
 impl Comparison {
-    fn restart(&mut self, settings: &Map<String, Value>) -> Result<()> {
-        let api = &self.api;
-        self.stands
-            .iter_mut()
-            .try_for_each(|stand| stand.restart(settings, api))
+    fn restart(&mut self, setting: Setting) -> Result<()> {
+        self.setting = setting;
+        let (api, fields) = (&self.api, setting.fields(self.against));
+        self.stands.iter_mut().try_for_each(|stand| stand.restart(&fields, api))
     }
 
-    fn compare_all(
-        &mut self,
-        settings: &'static str,
-        cases: usize,
-        rng: &mut Rng,
-        outcome: &mut Outcome,
-    ) -> Result<()> {
+    fn compare_all(&mut self, cases: usize, rng: &mut Rng, outcome: &mut Outcome) -> Result<()> {
         let mut kinds = BTreeMap::new();
         let mut left = cases;
         while left > 0 {
             let batch: Vec<_> = (0..left.min(BATCH)).map(|_| Drawn::draw(self.number(), rng)).collect();
             left -= batch.len();
             outcome.cases += batch.len();
-            outcome.probes += batch.iter().map(|drawn| probes(drawn).len()).sum::<usize>();
+            outcome.probes += batch.iter().map(|drawn| self.probes(drawn).count()).sum::<usize>();
             for (drawn, difference) in self.compare(&batch)? {
                 let (count, _) = kinds.entry(difference.signature()).or_insert((0, (drawn, difference)));
                 *count += 1;
             }
         }
-        for (count, (drawn, difference)) in kinds.into_values() {
-            let known = outcome
-                .found
-                .iter()
-                .any(|found| found.difference.signature() == difference.signature());
-            if known || outcome.found.len() >= LOOKED_INTO {
-                continue;
-            }
-            outcome.found.push(Found {
-                settings,
-                count,
-                drawn,
-                difference,
-            });
-        }
+        let setting = self.setting;
+        let found = kinds.into_values().map(|(count, (drawn, difference))| Found {
+            setting,
+            count,
+            drawn,
+            difference,
+        });
+        outcome.found.extend(found);
         Ok(())
     }
 
@@ -203,35 +218,54 @@ impl Comparison {
         Ok(found)
     }
 
-    fn differences(&self, batch: &[Drawn]) -> Result<Vec<(Drawn, Difference)>> {
-        let owned: Vec<(&Drawn, Probe)> = batch
-            .iter()
-            .flat_map(|drawn| probes(drawn).into_iter().map(move |probe| (drawn, probe)))
-            .collect();
-        let all: Vec<Probe> = owned.iter().map(|(_, probe)| *probe).collect();
-        let [theirs, ours] = self.dial(&all, 0)?;
-        let differ = |n: &usize| !alike(self.against, &all[*n], &theirs[*n], &ours[*n]);
-        // What a proxy has been in the midst of at the first look, or a busy machine's accident, is gone at the second.
-        let suspect: Vec<usize> = (0..all.len()).filter(differ).collect();
-        let again: Vec<Probe> = suspect.iter().map(|n| all[*n]).collect();
-        let [theirs_again, ours_again] = self.dial(&again, 1)?;
-        let mut found = Vec::new();
-        for ((n, theirs_again), ours_again) in suspect.into_iter().zip(theirs_again).zip(ours_again) {
-            let difference = Difference {
-                probe: all[n],
-                theirs: theirs_again,
-                ours: ours_again,
-            };
-            if !alike(self.against, &difference.probe, &difference.theirs, &difference.ours) {
-                found.push((owned[n].0.clone(), difference));
-            }
-        }
-        Ok(found)
+    /// Where nobody is known as a pod, nobody is masqueraded at a cluster address, and the answers of another node's
+    /// endpoints go past this node: the outside waits for most of them in vain, with either proxy.
+    fn probes(&self, drawn: &Drawn) -> impl Iterator<Item = Probe> + use<> {
+        let is_in_vain = |probe: &Probe| (probe.sender, probe.address) == (Sender::Outside, Address::ClusterIp);
+        let all = probes(drawn).into_iter();
+        let detects = self.setting != Setting::NoDetection;
+        all.filter(move |probe| detects || !is_in_vain(probe))
     }
 
-    fn dial(&self, probes: &[Probe], turn: usize) -> Result<[Vec<Met>; 2]> {
+    fn differences(&mut self, batch: &[Drawn]) -> Result<Vec<(Drawn, Difference)>> {
+        let owned: Vec<(&Drawn, Probe)> = batch
+            .iter()
+            .flat_map(|drawn| self.probes(drawn).map(move |probe| (drawn, probe)))
+            .collect();
+        let all: Vec<Probe> = owned.iter().map(|(_, probe)| *probe).collect();
+        let mut suspect: Vec<usize> = (0..all.len()).collect();
+        let mut found = Vec::new();
+        for (turn, look) in LOOKS.into_iter().enumerate() {
+            let probes: Vec<Probe> = suspect.iter().map(|n| all[*n]).collect();
+            let [theirs, ours] = self.dial(&probes, look)?;
+            let before = found.len();
+            let answers = suspect
+                .iter()
+                .zip(theirs)
+                .zip(ours)
+                .map(|((n, theirs), ours)| (*n, theirs, ours));
+            found = answers
+                .filter(|(n, theirs, ours)| !self.alike(&all[*n], theirs, ours))
+                .collect();
+            suspect = found.iter().map(|(n, ..)| *n).collect();
+            if turn + 1 == LOOKS.len() {
+                self.passing += before - found.len();
+            }
+        }
+        let difference = |(n, theirs, ours): (usize, Met, Met)| {
+            let probe = all[n];
+            (owned[n].0.clone(), Difference { probe, theirs, ours })
+        };
+        Ok(found.into_iter().map(difference).collect())
+    }
+
+    fn alike(&self, probe: &Probe, theirs: &Met, ours: &Met) -> bool {
+        alike(self.against, self.setting, probe, theirs, ours)
+    }
+
+    fn dial(&self, probes: &[Probe], look: Look) -> Result<[Vec<Met>; 2]> {
         let [theirs, ours] = &self.stands;
-        let of = |stand: &Stand| dial(&stand.world, probes, TRIES[turn], WITHIN[turn]);
+        let of = |stand: &Stand| dial(&stand.world, probes, look.tries, look.within);
         thread::scope(|scope| {
             let theirs = scope.spawn(|| of(theirs));
             let ours = of(ours)?;
@@ -282,31 +316,3 @@ impl Comparison {
         self.next
     }
 }
-
-/// Whether two answers are the same, or differ as they are known to.
-fn alike(against: Against, probe: &Probe, theirs: &Met, ours: &Met) -> bool {
-    let only = |met: &Met, expected: &[Why]| {
-        met.servers.is_empty() && !met.failures.is_empty() && met.failures.iter().all(|why| expected.contains(why))
-    };
-    let both = |expected: &[Why]| only(theirs, expected) && only(ours, expected);
-    let is_passed_on = matches!(probe.address, Address::UnknownPort | Address::Unallocated);
-    let is_outer = matches!(probe.address, Address::External | Address::Balancer);
-    theirs == ours
-        || match (probe.sender, against) {
-            // The node's own processes are told by Fairlead when they connect or send what becomes of their packets. With
-            // kube-proxy a dropped segment is silence, and a datagram that is refused or dropped on its way out is an
-            // error without a name (EPERM).
-            (Sender::Node, _) if both(&[Why::TimedOut, Why::Unreachable, Why::Other]) => true,
-            (Sender::Node, _) if probe.transport == Transport::Udp && only(theirs, &[Why::Other]) => {
-                only(ours, &[Why::Refused])
-            }
-            // Mode iptables lets what the node itself sends to a service without endpoints go on to the load balancer.
-            (Sender::Node, Against::Iptables) if is_outer => only(theirs, &SILENCE) && only(ours, &[Why::Refused]),
-            // What is passed on meets a router, which says that there is no way as often as its limit lets it.
-            (_, Against::Iptables) if is_passed_on => both(&SILENCE),
-            _ => false,
-        }
-}
-
-/// What a sender sees of packets that nobody takes.
-const SILENCE: [Why; 2] = [Why::TimedOut, Why::Unreachable];

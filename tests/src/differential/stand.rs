@@ -62,6 +62,13 @@ impl Stand {
         let world = plan.build()?;
         Host::AsANode.finish(&world)?;
         world.nodes.iter().try_for_each(prepare)?;
+        // The outside dials cluster addresses too.
+        let first = world.node(0).address();
+        let routes = format!(
+            "route add 10.100.0.0/16 via {}\nroute add fd00:10:96::/64 via {}\n",
+            first.v4, first.v6
+        );
+        world.router.netns().ip(&routes)?;
         for server in Server::ALL {
             let peer = server.place(&world).peer()?;
             for (ip, target) in Ip::BOTH.into_iter().flat_map(|ip| TARGETS.map(|target| (ip, target))) {
