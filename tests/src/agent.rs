@@ -154,7 +154,7 @@ impl Agent {
     /// Starts it in the expectation that it ends by itself; returns how, and what it said.
     ///
     /// # Errors
-    /// When it still runs after a minute.
+    /// When it still runs after [`START`].
     pub fn run_to_end(&self) -> Result<(ExitStatus, String)> {
         let mut process = self.place.start("fairlead-ends", &mut self.run_command()?)?;
         let status = process.wait(START).with_context(|| end_of_log(&process))?;

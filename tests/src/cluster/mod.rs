@@ -13,7 +13,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::cgroup::Cgroup;
-use crate::plan::{Dual, Ip};
+use crate::plan::Dual;
 
 pub use build::{Between, NodePlan, PodNetwork, Uplink, WorldPlan};
 pub use lone::Lone;
@@ -62,15 +62,6 @@ impl World {
     /// The prefix of the name of everything that belongs to this world.
     pub fn name(&self) -> &str {
         self.scratch.name()
-    }
-
-    /// Sends the load-balancer addresses of one family, or a single address, to another node.
-    ///
-    /// # Errors
-    /// When the router refuses the route.
-    pub fn route_outside_to(&self, node: usize, ip: Ip, prefix: &str) -> Result<()> {
-        let via = crate::plan::node(node).of(ip);
-        self.router.netns().ip(&format!("route replace {prefix} via {via}"))
     }
 
     /// Sends a network, of which no other part of the plan is, to a pod of a node, from every node and from outside. The

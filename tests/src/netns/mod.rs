@@ -4,7 +4,7 @@ mod sweep;
 
 use std::fs::{self, File};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
@@ -126,6 +126,10 @@ impl NetNs {
 
 impl Drop for NetNs {
     fn drop(&mut self) {
+        // Who was interrupted has swept everything already.
+        if !Path::new(NAMES).join(&self.name).exists() {
+            return;
+        }
         if let Err(error) = tool::run("ip", &["netns", "del", &self.name]) {
             eprintln!("{error:#}");
         }

@@ -42,13 +42,7 @@ const BORDERS: &[Border] = &[
     Border {
         path: "aya::",
         within: EVERYWHERE,
-        except: &[
-            "proxy-agent/src/apply/",
-            "proxy-agent/src/datapath/",
-            "proxy-agent/src/events.rs",
-            "proxy-common/src/plain.rs",
-            "tests/",
-        ],
+        except: &["proxy-agent/src/apply/", "proxy-agent/src/datapath/", "tests/"],
         instead: "programs are in datapath/, their maps in apply/",
     },
     Border {
@@ -94,13 +88,25 @@ const BORDERS: &[Border] = &[
         instead: ARGUMENT,
     },
     Border {
+        path: "env::",
+        within: PURE,
+        except: TOOLS,
+        instead: ARGUMENT,
+    },
+    Border {
+        path: "fs::",
+        within: PURE,
+        except: TOOLS,
+        instead: ARGUMENT,
+    },
+    Border {
         path: "tokio::",
         within: PURE,
         except: TOOLS,
         instead: ARGUMENT,
     },
     Border {
-        path: "rand::",
+        path: "fastrand::",
         within: PURE,
         except: TOOLS,
         instead: ARGUMENT,
@@ -203,6 +209,8 @@ mod tests {
     #[case::clock_in_its_module("proxy-agent/src/clock.rs", "let t = Instant::now();", 0)]
     #[case::commented("proxy-agent/src/apply/mod.rs", "// Instant::now() is not for us", 0)]
     #[case::environment_in_a_pure_part("proxy-agent/src/desired/mod.rs", "let x = std::env::var(\"A\");", 1)]
+    #[case::file_by_an_imported_name("proxy-agent/src/diff.rs", "let text = fs::read_to_string(path)?;", 1)]
+    #[case::chance_in_a_pure_part("proxy-agent/src/desired/mod.rs", "let n = fastrand::u8(..);", 1)]
     #[case::file_in_the_test_of_a_pure_part(
         "proxy-agent/src/desired/mod.rs",
         "#[cfg(test)]\nmod tests {\n    fn f() { std::fs::read(x); }\n}",

@@ -64,8 +64,9 @@ pub(super) const GROUP: Group = Group {
         ),
         behaviour(
             "unknown-port",
-            "A port or protocol that no service has at a cluster address is refused.",
-            SAME,
+            "A port or protocol that no service has at a cluster address is refused; in mode ipvs at external and \
+             load-balancer addresses too.",
+            Fairlead::Same("At other than cluster addresses it is passed on in mode ipvs too."),
             &[
                 REFUSAL_ROWS.row("a port that the service has not is refused to {client:?}, {protocol:?}"),
                 REFUSAL_ROWS.row("nobody is told who may not be told"),
@@ -104,7 +105,13 @@ pub(super) const GROUP: Group = Group {
             "free-cluster-address",
             "What is sent to an address of the ServiceCIDRs that no Service has is dropped; in mode iptables it is \
              passed on.",
-            Fairlead::Same("A process of the node is told that the host is unreachable."),
+            Fairlead::Differs {
+                what: "What begins a conversation is dropped, and a process of the node is told that the host is \
+                       unreachable. What begins none, such as a segment in the midst of a connection, is passed on, as \
+                       in mode iptables.",
+                why: "it is the packets that begin something that are looked at: to look at all others too would cost \
+                      those who use no service.",
+            },
             &[
                 REFUSAL_ROWS.row("an address that no service has drops, {protocol:?}"),
                 REFUSAL_ROWS.row("where it is not asked for, nothing is refused"),

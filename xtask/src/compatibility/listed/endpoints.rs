@@ -31,10 +31,13 @@ pub(super) const GROUP: Group = Group {
         ),
         behaviour(
             "load-balancer-that-proxies",
-            "With `ipMode: Proxy` the load balancer's address is left to the load balancer; with `VIP`, or without the \
-             field, the node answers for it.",
+            "With `ipMode: Proxy`, or any other but `VIP`, the load balancer's address is left to the load balancer; \
+             with `VIP`, or without the field, the node answers for it.",
             SAME,
-            &[FRONTENDS.cases("a_load_balancer_that_proxies_is_left_alone", &["unset", "vip", "proxy"])],
+            &[FRONTENDS.cases(
+                "a_load_balancer_that_proxies_is_left_alone",
+                &["unset", "vip", "proxy", "unknown", "empty"],
+            )],
         ),
         behaviour(
             "load-balancer-without-node-ports",
@@ -223,6 +226,7 @@ const HINTS: Behaviour = behaviour(
         "hints_for_several_zones",
         "hints_for_nodes",
         "hints_for_other_nodes_only",
+        "hints_for_other_nodes_and_this_zone",
         "hints_for_nodes_of_some_only",
         "no_zone_label",
         "an_empty_zone_label",

@@ -26,7 +26,7 @@ pub(super) const GROUP: Group = Group {
             "external-policy-cluster",
             "With the external policy Cluster endpoints of the whole cluster are used, and see an address of the node, \
              whoever asks.",
-            SAME,
+            Fairlead::Same("A pod whose own sockets are translated is seen itself: see below."),
             &[
                 SERVICE_ROWS.row("an outsider reaches a far endpoint, masqueraded,"),
                 SERVICE_ROWS.row("a pod reaches a far endpoint, masqueraded,"),
@@ -39,16 +39,17 @@ pub(super) const GROUP: Group = Group {
              ranges, pods and nodes as well; where an address of this node is in one, what comes from the load \
              balancer's address itself is let through.",
             Fairlead::Differs {
-                what: "As kube-proxy, but that the node itself is let through where any of its addresses is in a range, \
-                       whichever it sends from, and is told that the host is unreachable where none is.",
-                why: "a socket has no address yet when it connects, and a process may bind it to any that the node has: \
-                      kube-proxy keeps nobody out by asking for the one.",
+                what: "As kube-proxy, but that the node itself is let through where its primary address is in a range, or \
+                       any address of it as long as that is not known, whichever it sends from, and is told that the \
+                       host is unreachable where it is not.",
+                why: "a socket has no address yet when it connects, and will mostly have that one.",
             },
             &[
                 REFUSAL_ROWS.row("a sender in a source range is served"),
                 REFUSAL_ROWS.row("a pod in a source range is served"),
                 REFUSAL_ROWS.row("a sender in no source range is dropped"),
-                RANGES.test("an_address_of_the_node_that_comes_or_goes_changes_whether_the_node_may"),
+                RANGES.test("a_node_that_gets_another_address_may_use_other_services"),
+                RANGES.test("a_node_whose_primary_address_is_not_known_may_where_any_of_its_addresses_may"),
                 ANSWERS_NET.test("source_ranges_say_who_may_use_a_load_balancers_address"),
             ],
         ),
@@ -137,6 +138,7 @@ pub(super) const GROUP: Group = Group {
             &[
                 EXPLAIN.cases("a_service_is_reached", &["node_to_a_local_node_port"]),
                 EXPLAIN.test("a_local_policy_leaves_only_local_endpoints"),
+                NODE_PORT_NET.test("the_local_policy_lets_pods_and_the_node_go_elsewhere"),
             ],
         ),
     ],

@@ -1,9 +1,9 @@
 //! Whom an endpoint sees, how pods are told from others, and what else kube-proxy does to packets on their way.
 
 use super::{
-    AGENT, Behaviour, CLASH_NET, CLASH_ROWS, COEXIST_NET, EXPLAIN, EXTERNAL_NET, Fairlead, Group, HAIRPIN_NET,
-    LIFETIMES, LINKS, NODE, NODE_MAPS, NODE_PORT_NET, POLICY_NET, PORTS, RULES_OF_OTHERS, SAME, SERVICE_ROWS, SETTINGS,
-    SHAPES_NET, SOURCES, behaviour,
+    AGENT, Behaviour, CLASH_NET, CLASH_ROWS, CLUSTER_IP_NET, COEXIST_NET, EXPLAIN, EXTERNAL_NET, Fairlead, Group,
+    HAIRPIN_NET, LIFETIMES, LINKS, NODE, NODE_MAPS, NODE_PORT_NET, POLICY_NET, PORTS, RULES_OF_OTHERS, SAME,
+    SERVICE_ROWS, SETTINGS, SHAPES_NET, SOURCES, behaviour,
 };
 
 pub(super) const GROUP: Group = Group {
@@ -45,6 +45,29 @@ pub(super) const GROUP: Group = Group {
                     ],
                 ),
             ],
+        ),
+        behaviour(
+            "what-the-node-sends",
+            "What the node itself sends to a service has the address that it has towards the service's, unless it is \
+             masqueraded; at a cluster address it is not where nobody is known as a pod.",
+            Fairlead::Differs {
+                what: "An endpoint always sees the address that the node has towards this endpoint.",
+                why: "sockets are translated where they connect, before an address is chosen for them.",
+            },
+            &[CLUSTER_IP_NET.test("an_endpoint_sees_the_address_that_the_node_has_towards_it")],
+        ),
+        behaviour(
+            "pods-whose-sockets-are-translated",
+            "Sees packets: what a namespace behind no device of the node sends, or one inside a pod's, is none of its \
+             business before it comes to the node.",
+            Fairlead::Differs {
+                what: "A namespace that has no device of the node at its end, such as that of a pod on macvlan, is served \
+                       by its sockets where `--socket-lb` is `auto`, and every one where it is `all`. An endpoint sees \
+                       such a pod itself, whatever the policy, and counts it as one of this node. With `host` they are \
+                       left alone.",
+                why: "no packet of theirs meets the programs.",
+            },
+            &[SHAPES_NET.test("pods_without_a_device_of_the_node_have_services_by_their_sockets_alone")],
         ),
         behaviour(
             "hairpin",
@@ -191,9 +214,9 @@ const PORTS_OF_MASQUERADE: Behaviour = behaviour(
     "masquerade-address-and-port",
     "The address is that of the device by which the packet leaves; the port is any that is free, by chance.",
     Fairlead::Differs {
-        what: "The address is the same; ports come from a range of their own that the node gives to none of its \
-               sockets.",
-        why: "sockets of the node do not ask the programs for their ports, so one of them could have the same port \
+        what: "The address is the same, but that a route's preferred source stands before it; ports come from a range of \
+               their own that the node gives to none of its sockets.",
+        why: "a route's source is what the node itself would send from; and sockets of the node do not ask the programs for their ports, so one of them could have the same port \
               towards the same endpoint.",
     },
     &[

@@ -76,6 +76,17 @@ pub(super) const GROUP: Group = Group {
             ],
         ),
         behaviour(
+            "where-no-node-ports-are-taken-in-mode-iptables",
+            "In mode iptables drops what is for a node port of a service that has the policy Local and no endpoint on \
+             this node at all of the node's addresses, those that take no node ports too.",
+            Fairlead::Differs {
+                what: "At an address that takes no node ports every port is the node's own, and one on which nobody \
+                       listens is refused.",
+                why: "who listens there is to be heard, whatever services there are.",
+            },
+            &[NODE_PORT_NET.test("where_no_node_ports_are_taken_the_host_answers")],
+        ),
+        behaviour(
             "node-port-addresses-at-run-time",
             "Addresses that come to the node or leave it count from the next full pass on.",
             Fairlead::Same("They count at once: the kernel tells of them."),

@@ -145,6 +145,7 @@ pub(super) const GROUP: Group = Group {
             SAME,
             &[
                 MODEL.cases("of_a_slice_only_what_cannot_be_used_is_refused", &["without_service"]),
+                ENDPOINTS.test("a_slice_is_of_a_service_in_its_own_namespace"),
                 MODEL.test("a_slice_that_moves_to_another_service_leaves_the_first"),
                 MODEL.test("slices_may_come_before_their_service"),
             ],
@@ -220,7 +221,8 @@ pub(super) const GROUP: Group = Group {
             "endpoints-that-are-services",
             "Takes endpoints as slices have them, the cluster address of a Service among them.",
             Fairlead::Differs {
-                what: "Such an endpoint is refused alone, by name, for as long as the Service has the address.",
+                what: "Such an endpoint is refused alone, by name, where the address is that of its own Service or of one \
+                       that stands before it.",
                 why: "nobody can answer there, and its share of the connections would be lost.",
             },
             &[

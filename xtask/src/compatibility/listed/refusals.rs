@@ -1,6 +1,9 @@
 //! What a sender hears of a service that has nobody for it.
 
-use super::{CLUSTER_IP_NET, FRONTENDS, Fairlead, Group, NODE_PORT_NET, REFUSAL_ROWS, SAME, SERVICE_ROWS, behaviour};
+use super::{
+    CLUSTER_IP_NET, EXTERNAL_NET, FRONTENDS, Fairlead, Group, NODE_PORT_NET, REFUSAL_ROWS, SAME, SERVICE_ROWS,
+    behaviour,
+};
 
 pub(super) const GROUP: Group = Group {
     title: "Refused, dropped, passed on",
@@ -34,7 +37,7 @@ pub(super) const GROUP: Group = Group {
                 what: "It is refused, as in mode nftables.",
                 why: "the load balancer knows of no endpoint either, and the answer is known at once.",
             },
-            &[CLUSTER_IP_NET.test("a_service_without_endpoints_refuses")],
+            &[EXTERNAL_NET.test("without_endpoints_the_node_itself_is_refused_too")],
         ),
         behaviour(
             "before-endpoints-are-known",
