@@ -1,27 +1,41 @@
 #!/usr/bin/env python3
 """table.py FIRST SECOND RESULTS...: the results of two proxies side by side, as Markdown.
 
-RESULTS are files of k8s-netns' e2e.sh, in turn of the first and of the second proxy: a line a test, with status, seconds,
-name and the first line of a failure. Exits with 1 if the second failed what the first passed.
+RESULTS are files of k8s-netns' e2e.sh, in turn of the first and of the second proxy: a line a test, with status, seconds
+and name; beside them are the JUnit files that say why one failed. Exits with 1 if the second failed what the first passed.
 """
 
+import pathlib
 import sys
+import xml.etree.ElementTree
 
 ORDER = {"FAIL": 0, "SKIP": 1, "PASS": 2, "-": 3}
+
+
+def failures(path):
+    """What each test that failed says first, from the JUnit files beside a file of results."""
+    found = {}
+    for file in pathlib.Path(path).parent.glob("junit_*.xml"):
+        for test in xml.etree.ElementTree.parse(file).iter("testcase"):
+            for failure in test.findall("failure"):
+                says = (failure.get("message") or failure.text or "").strip() or "no reason given"
+                found[test.get("name")] = says.splitlines()[0].removeprefix("[FAILED] ")
+    return found
 
 
 def results(paths):
     """Status and failure of each test; of a test in several files the worst counts."""
     found = {}
     for path in paths:
+        why = failures(path)
         with open(path, encoding="utf-8") as lines:
             for line in lines:
                 if line.startswith("#") or not line.strip():
                     continue
-                status, _, name, *failure = line.rstrip("\n").split("\t")
+                status, _, name, *_ = line.rstrip("\n").split("\t")
                 known = found.get(name, ("-", ""))
                 if ORDER[status] < ORDER[known[0]]:
-                    found[name] = (status, failure[0] if failure else "")
+                    found[name] = (status, why.get(name, ""))
     return found
 
 
