@@ -53,8 +53,8 @@ impl HostFacts {
     #[must_use]
     pub fn local_addresses(&self) -> BTreeSet<IpAddr> {
         let is_left_over = |index: &u32| self.links.get(index).is_some_and(|link| link.name == KUBE_IPVS);
-        let usable = self.addresses.iter();
-        let usable = usable.filter(|address| !address.is_tentative() && !is_left_over(&address.index));
-        usable.map(|address| address.address).collect()
+        let is_usable = |known: &&NodeAddress| !known.is_tentative() && !is_left_over(&known.index);
+        let usable = self.addresses.iter().filter(is_usable);
+        usable.map(|known| known.address).collect()
     }
 }

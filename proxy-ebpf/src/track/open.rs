@@ -201,6 +201,12 @@ fn bind_port_here<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result
 fn make_known<F: Family, N: Node<F>>(node: &N, work: &Work<F>) {
     let at = work.flow;
     fill(node, at, work);
+    begin(node, at);
+}
+
+/// Lets a flow that has its keys be known.
+#[inline(always)]
+fn begin<F: Family>(node: &impl Tables<F>, at: FlowRef) {
     let claimed = Life::new(at.sequence, Phase::Claimed);
     node.exchange_life(at.index, claimed, claimed.in_phase(Phase::Opening));
 }
@@ -240,12 +246,11 @@ fn publish<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), Ve
     let at = work.flow;
     fill(node, at, work);
     node.count_opened(work.binding.endpoint.number);
-    let claimed = Life::new(at.sequence, Phase::Claimed);
     work.key = FlowKey::wire(&work.segment.tuple);
     match reserve::key(node, &work.key, at) {
         Inserted::Yes => {
             // A packet that was faster has moved the phase on already.
-            node.exchange_life(at.index, claimed, claimed.in_phase(Phase::Opening));
+            begin(node, at);
             Ok(())
         }
         Inserted::Full => {

@@ -31,11 +31,21 @@ const fn stride(random: u32, count: u32) -> u32 {
 /// Reserves a key. A key whose flow has expired counts as free.
 #[inline(always)]
 pub(super) fn key<F: Family, N: Tables<F> + Clock>(node: &N, key: &FlowKey<F>, at: FlowRef) -> Inserted {
-    let first = node.insert_flow(key, at);
-    if first != Inserted::Exists {
-        return first;
+    insert_or_succeed(node, key, at, is_expired)
+}
+
+/// Reserves a key. One that exists is taken if its holder may be given up.
+#[inline(always)]
+fn insert_or_succeed<F: Family, N: Tables<F> + Clock>(
+    node: &N,
+    key: &FlowKey<F>,
+    at: FlowRef,
+    may_go: impl Fn(&Flow<'_, F>, u64) -> bool,
+) -> Inserted {
+    match node.insert_flow(key, at) {
+        Inserted::Exists => succeed(node, key, at, may_go),
+        first @ (Inserted::Yes | Inserted::Full) => first,
     }
-    succeed(node, key, at, |holder, now| is_expired(holder, now))
 }
 
 /// Reserves a key that exists, if its holder may be given up.
@@ -102,11 +112,7 @@ pub(super) fn canonical_of_another_connection<F: Family, N: Tables<F> + Clock>(
     if !ask_canonical(work) {
         return Inserted::Exists;
     }
-    let first = node.insert_flow(&work.key, work.flow);
-    if first != Inserted::Exists {
-        return first;
-    }
-    succeed(node, &work.key, work.flow, |holder, now| {
+    insert_or_succeed(node, &work.key, work.flow, |holder, now| {
         holder.life.phase().is_over() || is_expired(holder, now)
     })
 }
