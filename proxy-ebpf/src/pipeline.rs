@@ -339,11 +339,20 @@ fn leave<F: Parse, N: Node<F>>(frame: &mut impl Frame, node: &N, work: &mut Work
     let Some(direction) = canonical_direction(flow.record, &work.segment.tuple) else {
         return done(work, Verdict::pass(Reason::NoFlow));
     };
-    let begins_here = flow.record.begins_here();
-    if begins_here && work.segment.opens && flow.life.phase().is_over() {
-        return Step::Open;
-    }
-    if direction == Direction::Reply || begins_here {
+    let is_noted = match direction {
+        Direction::Reply => true,
+        // Requests are noted where they come in, but for those that never do.
+        Direction::Request if flow.record.begins_here() => match track::opening(node, &flow, &work.segment) {
+            Opening::Anew => {
+                track::records::release(node, &flow);
+                return Step::Open;
+            }
+            Opening::No => true,
+            Opening::Again => false,
+        },
+        Direction::Request => false,
+    };
+    if is_noted {
         track::note(node, &flow, direction, &work.segment);
     }
     let verdict = rewrite_segment(frame, node, &work.segment, &flow, &Plan::egress(flow.record, direction));

@@ -172,7 +172,7 @@ fn bind_port<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<(), 
 #[inline(never)]
 fn bind_here<F: Family, N: Node<F>>(node: &N, work: &mut Work<F>) -> Result<bool, Verdict> {
     work.binding.inner_port = work.segment.tuple.source.port;
-    match reserve::canonical_of_another_connection(node, work) {
+    match reserve::canonical(node, work) {
         Inserted::Yes => Ok(true),
         Inserted::Full => Err(give_up(node, work, Reason::FlowTableFull)),
         Inserted::Exists => {

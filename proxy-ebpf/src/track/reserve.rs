@@ -31,19 +31,8 @@ const fn stride(random: u32, count: u32) -> u32 {
 /// Reserves a key. A key whose flow has expired counts as free.
 #[inline(always)]
 pub(super) fn key<F: Family, N: Tables<F> + Clock>(node: &N, key: &FlowKey<F>, at: FlowRef) -> Inserted {
-    insert_or_succeed(node, key, at, is_expired)
-}
-
-/// Reserves a key. One that exists is taken if its holder may be given up.
-#[inline(always)]
-fn insert_or_succeed<F: Family, N: Tables<F> + Clock>(
-    node: &N,
-    key: &FlowKey<F>,
-    at: FlowRef,
-    may_go: impl Fn(&Flow<'_, F>, u64) -> bool,
-) -> Inserted {
     match node.insert_flow(key, at) {
-        Inserted::Exists => succeed(node, key, at, may_go),
+        Inserted::Exists => succeed(node, key, at, is_expired),
         first @ (Inserted::Yes | Inserted::Full) => first,
     }
 }
@@ -101,20 +90,6 @@ pub(super) fn canonical<F: Family, N: Tables<F> + Clock>(node: &N, work: &mut Wo
     } else {
         Inserted::Exists
     }
-}
-
-/// The same for a flow that may follow another on its tuple: of one that is over it takes the place.
-#[inline(always)]
-pub(super) fn canonical_of_another_connection<F: Family, N: Tables<F> + Clock>(
-    node: &N,
-    work: &mut Work<F>,
-) -> Inserted {
-    if !ask_canonical(work) {
-        return Inserted::Exists;
-    }
-    insert_or_succeed(node, &work.key, work.flow, |holder, now| {
-        holder.life.phase().is_over() || is_expired(holder, now)
-    })
 }
 
 /// Puts the key of the canonical tuple into `work`, if its ends are two.

@@ -17,7 +17,10 @@ pub fn facts() -> Machine {
         );
     };
     fact("kernel", file("/proc/sys/kernel/osrelease"));
-    fact("kernel command line", file("/proc/cmdline"));
+    fact(
+        "kernel command line",
+        file("/proc/cmdline").map(|line| kernel_parameters(&line)),
+    );
     let processors = file("/proc/cpuinfo").unwrap_or_default();
     fact("processor", field(&processors, "model name"));
     fact("processors", Some(count(&processors, "processor").to_string()));
@@ -55,6 +58,14 @@ const TOOLS: [(&str, &str); 5] = [
     ("iptables", "--version"),
     ("nft", "--version"),
 ];
+
+/// A kernel's command line without what says how the machine boots, which no figure depends on: its own root and first
+/// program, and that program's arguments.
+fn kernel_parameters(line: &str) -> String {
+    let boots = |word: &&str| ["root=", "init=", "rdinit="].iter().any(|name| word.starts_with(name));
+    let own = line.split(' ').take_while(|word| *word != "--");
+    own.filter(|word| !boots(word)).collect::<Vec<_>>().join(" ")
+}
 
 fn field(text: &str, name: &str) -> Option<String> {
     let line = text.lines().find(|line| line.starts_with(name))?;
@@ -113,6 +124,12 @@ fn first_line(program: &str, argument: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_a_machine_boots_is_no_fact_that_figures_depend_on() {
+        let line = "quiet root=/dev/sda1 mitigations=auto rdinit=/boot-me panic=1 -- --secret 1";
+        assert_eq!(kernel_parameters(line), "quiet mitigations=auto panic=1");
+    }
 
     #[test]
     fn the_kernel_and_the_number_of_processors_are_always_known() {
