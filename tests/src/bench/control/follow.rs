@@ -25,6 +25,10 @@ const LONG_ENOUGH_FOR_FEW: Duration = Duration::from_secs(40);
 /// Services of which it is said that they are many.
 const MANY: usize = 10_000;
 
+/// So many new sockets in a row that reach one endpoint show that there is no other: of two, chance would take one so
+/// often once in a million million times.
+const IN_A_ROW: u32 = 40;
+
 /// What is measured last of an agent.
 pub(super) const LAST_CASE: &str = "change-busy";
 
@@ -63,6 +67,10 @@ fn note(sheet: &mut Sheet<'_>, case: &str, times: &[Duration]) {
 }
 
 /// From the request to the API server until a new socket reaches the new endpoint, for each of `count` changes.
+///
+/// The Service has one endpoint at a time from before the first change on, and no change is begun before the last one is
+/// there: else an agent that has not followed yet would be taken for a quick one, since among the endpoints of before
+/// there is the new one too.
 fn follow(stand: &Stand, api: &ApiServer, count: usize) -> Result<Vec<Duration>> {
     let objects = stand.plan.objects;
     let peer = stand.client().peer()?;
@@ -72,7 +80,6 @@ fn follow(stand: &Stand, api: &ApiServer, count: usize) -> Result<Vec<Duration>>
         from: None,
         within: ATTEMPT,
     };
-    let (mut times, first) = (Vec::new(), Instant::now());
     let pods: Vec<usize> = objects.backend_pods(WATCHED).collect();
     ensure!(
         pods.len() > 1,
@@ -80,22 +87,42 @@ fn follow(stand: &Stand, api: &ApiServer, count: usize) -> Result<Vec<Duration>>
     );
     let many = objects.services >= MANY;
     let enough = if many { LONG_ENOUGH } else { LONG_ENOUGH_FOR_FEW };
+    let name = |endpoint: usize| stand.world.pod(0, pods[endpoint]).label();
+    let give = |endpoint: usize| {
+        let slice = alone(objects, WATCHED, endpoint)?;
+        api.patch(&slice, json!({ "endpoints": slice["endpoints"] }))
+    };
+    let answered = || Some(peer.try_open(how.clone()).ok()?.ok()?.opened.server.clone());
+    give(pods.len() - 1)?;
+    only(name(pods.len() - 1), answered)?;
+    let (mut times, first) = (Vec::new(), Instant::now());
     for round in 0..count {
         if first.elapsed() > enough {
             break;
         }
-        let pod = pods[round % pods.len()];
-        let name = stand.world.pod(0, pod).label();
-        let slice = alone(objects, WATCHED, round % pods.len())?;
+        let endpoint = round % pods.len();
+        let name = name(endpoint);
         let begin = Instant::now();
-        api.patch(&slice, json!({ "endpoints": slice["endpoints"] }))?;
+        give(endpoint)?;
         wait::closely(&format!("{name} answers"), COMPLETE, || {
-            let opened = peer.try_open(how.clone()).ok()?.ok()?;
-            (opened.opened.server == name).then_some(())
+            (answered()? == name).then_some(())
         })?;
         times.push(begin.elapsed());
     }
     Ok(times)
+}
+
+/// Waits until one endpoint alone answers new sockets.
+fn only(name: &str, mut answered: impl FnMut() -> Option<String>) -> Result<()> {
+    let mut in_a_row = 0;
+    wait::closely(&format!("{name} alone answers"), COMPLETE, || {
+        in_a_row = if answered().is_some_and(|server| server == name) {
+            in_a_row + 1
+        } else {
+            0
+        };
+        (in_a_row == IN_A_ROW).then_some(())
+    })
 }
 
 /// The IPv4 slice of a Service with one of its endpoints alone.
@@ -119,4 +146,24 @@ fn change_others(objects: Objects, api: &ApiServer, stop: &AtomicBool) -> Result
         wait::pace(begin + Duration::from_secs(1) / OTHERS * turn);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the first seven sockets reach; later ones reach `a`.
+    const AT_FIRST: [Option<&str>; 7] = [Some("a"), Some("b"), Some("a"), Some("a"), None, Some("c"), Some("a")];
+
+    #[test]
+    fn an_endpoint_among_others_is_not_taken_for_the_only_one() {
+        let mut sockets = 0;
+        let answered = || {
+            sockets += 1;
+            let server = AT_FIRST.get(sockets - 1).copied().unwrap_or(Some("a"));
+            server.map(str::to_owned)
+        };
+        only("a", answered).expect("alone at last");
+        assert_eq!(sockets, 6 + IN_A_ROW as usize);
+    }
 }

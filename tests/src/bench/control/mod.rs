@@ -40,40 +40,53 @@ const ATTEMPT: Duration = Duration::from_millis(100);
 /// Services that are tried for the whole list, from its begin to its end.
 const TRIED: usize = 20;
 
-/// Measures one peer's agent with a plan's objects and adds what it found.
+/// Measures what a run does not have yet of one peer's agent with a plan's objects, and adds it.
 ///
 /// # Errors
 /// When the agent does not get ready, or does not follow.
-pub(super) fn measure(stand: StandPlan, shelf: &Shelf, options: &Options, results: &mut Results) -> Result<()> {
+pub(super) fn measure(plan: StandPlan, shelf: &Shelf, options: &Options, results: &mut Results) -> Result<()> {
+    let objects = plan.objects;
+    let missing: Vec<&str> = cases(objects, options)
+        .filter(|case| !is_there(case, plan.peer, objects, results))
+        .collect();
     let mut sheet = Sheet {
-        plan: stand,
-        host: stand.host.title(),
+        plan,
+        host: plan.host.title(),
         results,
     };
-    if stand.objects.services > CREATED_AT_MOST {
-        return started(&shelf.api(stand.objects)?, options, &mut sheet);
+    let mut api = None;
+    if missing.contains(&CREATE) {
+        api = Some(created(plan, &mut sheet)?);
     }
-    let few = Objects {
-        services: 2,
-        ..stand.objects
+    let api = api.map_or_else(|| shelf.api(objects), Ok)?;
+    let stand = if missing.contains(&COLD_START) {
+        started(&api, &mut sheet)?
+    } else {
+        begun(plan, &api)?
     };
-    let api = ApiServer::shared()?;
-    few.create(&api, 0)?;
-    created(StandPlan { objects: few, ..stand }, &api, &mut sheet)?;
-    started(&api, options, &mut sheet)
+    if missing.contains(&LAST_CASE) {
+        follow::changes(&stand, &api, options, &mut sheet)?;
+    }
+    Ok(())
 }
 
-/// Whether a run has this already: what is measured last is there.
+/// Whether a run has all of this already.
 pub(super) fn is_measured(peer: Peer, objects: Objects, options: &Options, results: &Results) -> bool {
-    let last = if follows(objects, options) {
-        LAST_CASE
-    } else {
-        COLD_START
-    };
+    cases(objects, options).all(|case| is_there(case, peer, objects, results))
+}
+
+/// What is measured of an agent with these objects. Changes alone and beside others are measured together.
+fn cases(objects: Objects, options: &Options) -> impl Iterator<Item = &'static str> {
+    let follows = u32::try_from(objects.services).is_ok_and(|services| options.follows(services));
+    let create = (objects.services <= CREATED_AT_MOST).then_some(CREATE);
+    let follow = follows.then_some(LAST_CASE);
+    create.into_iter().chain([COLD_START]).chain(follow)
+}
+
+fn is_there(case: &str, peer: Peer, objects: Objects, results: &Results) -> bool {
     results.series.iter().any(|series| {
-        let subject = &series.subject;
-        let same = (subject.services as usize, subject.endpoints as usize) == (objects.services, objects.endpoints);
-        same && subject.case == last && !series.samples(peer.name()).is_empty()
+        let is_it = series.subject.case == case && is_of_agent(&series.subject, objects);
+        is_it && !series.samples(peer.name()).is_empty()
     })
 }
 
@@ -108,26 +121,30 @@ impl Sheet<'_> {
     }
 }
 
-/// Services are created as fast as the server takes them, while the agent runs: until the last one answers.
-fn created(few: StandPlan, api: &ApiServer, sheet: &mut Sheet<'_>) -> Result<()> {
-    let mut stand = Stand::without_agents(few, api)?;
+/// Services are created as fast as the server takes them, while the agent runs: until the last one answers. The server has
+/// all of them then.
+fn created(plan: StandPlan, sheet: &mut Sheet<'_>) -> Result<ApiServer> {
+    let all = plan.objects;
+    let few = Objects { services: 2, ..all };
+    let api = ApiServer::shared()?;
+    few.create(&api, 0)?;
+    let mut stand = Stand::without_agents(StandPlan { objects: few, ..plan }, &api)?;
     let before = Spent::kernel()?;
-    stand.begin_here(api)?;
+    stand.begin_here(&api)?;
     stand.complete()?;
-    let all = sheet.plan.objects;
     let begin = Instant::now();
-    all.create(api, few.objects.count())?;
+    all.create(&api, few.count())?;
     let created = begin.elapsed();
     everything_answers(&stand, all)?;
     let followed = begin.elapsed();
     sheet.add(CREATE, "the server's time", "s", created.as_secs_f64());
     sheet.add(CREATE, "until all answer", "s", followed.as_secs_f64());
     sheet.add_spent(CREATE, &Spent::by(&stand, before)?);
-    Ok(())
+    Ok(api)
 }
 
-/// The agent starts where everything is there already, several times on a new node, then follows changes.
-fn started(api: &ApiServer, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
+/// The agent starts where everything is there already, several times on a new node; the last one goes on.
+fn started(api: &ApiServer, sheet: &mut Sheet<'_>) -> Result<Stand> {
     let begin = Instant::now();
     let mut stand = start(api, sheet)?;
     for _ in 1..STARTS {
@@ -137,14 +154,15 @@ fn started(api: &ApiServer, options: &Options, sheet: &mut Sheet<'_>) -> Result<
             stand = start(api, sheet)?;
         }
     }
-    if follows(sheet.plan.objects, options) {
-        follow::changes(&stand, api, options, sheet)?;
-    }
-    Ok(())
+    Ok(stand)
 }
 
-fn follows(objects: Objects, options: &Options) -> bool {
-    u32::try_from(objects.services).is_ok_and(|services| options.follows(services))
+/// An agent that has programmed what there is.
+fn begun(plan: StandPlan, api: &ApiServer) -> Result<Stand> {
+    let mut stand = Stand::without_agents(plan, api)?;
+    stand.begin_here(api)?;
+    stand.complete()?;
+    Ok(stand)
 }
 
 fn start(api: &ApiServer, sheet: &mut Sheet<'_>) -> Result<Stand> {

@@ -8,7 +8,7 @@ use aya::maps::MapData;
 use proxy_agent::datapath::Pins;
 
 use super::follow::{self, LAST_CASE};
-use super::{COLD_START, answers, everything_answers};
+use super::{COLD_START, answers, begun, everything_answers};
 use crate::apiserver::ApiServer;
 use crate::bench::objects::Objects;
 use crate::bench::profile::{self, Recording};
@@ -95,9 +95,7 @@ fn created(plan: StandPlan) -> Result<Done> {
 }
 
 fn followed(plan: StandPlan, api: &ApiServer, is_busy: bool) -> Result<Done> {
-    let mut stand = Stand::without_agents(plan, api)?;
-    stand.begin_here(api)?;
-    stand.complete()?;
+    let stand = begun(plan, api)?;
     let recording = profile::record(&stand)?;
     let times = if is_busy {
         follow::while_others_change(&stand, api, CHANGES)?
@@ -107,7 +105,8 @@ fn followed(plan: StandPlan, api: &ApiServer, is_busy: bool) -> Result<Done> {
     Ok(Done {
         stand,
         of: "changes",
-        amount: times.len() as f64,
+        // One comes before the first that is timed.
+        amount: times.len() as f64 + 1.0,
         recording,
     })
 }
