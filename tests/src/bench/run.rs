@@ -71,12 +71,22 @@ pub fn run(options: &Options) -> Result<bool> {
 }
 
 /// An unfinished run of the same command in the same folder, or a new one.
+///
+/// # Errors
+/// When the unfinished one measured another version: figures of two are not put into one report.
 fn begun(options: &Options) -> Result<Results> {
     if let Ok(mut earlier) = Results::load(&options.file())
         && !earlier.run.complete
         && earlier.run.command == options.command
     {
-        println!("going on with the run in {}", options.out.display());
+        let folder = options.out.display();
+        let other = &earlier.run.version;
+        ensure!(
+            *other == version(),
+            "{folder}: holds an unfinished run of {other}, and this is {}; remove it, or choose another folder with --out",
+            version()
+        );
+        println!("going on with the run in {folder}");
         // They may not fail again.
         for peer in &mut earlier.peers {
             if matches!(peer.state, State::Failed(_)) {
